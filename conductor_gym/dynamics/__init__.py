@@ -1,0 +1,1 @@
+"""The compiled core: keyed draws, episode state, `apply_outcome`, observations."""

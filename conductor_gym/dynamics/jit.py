@@ -1,0 +1,39 @@
+"""One typed door to numba, and the fingerprint that keeps its on-disk cache honest."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
+
+import numba
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def njit(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile on first call, without `fastmath`: the same numbers on every machine."""
+    compile_: Any = cast(Any, numba).njit
+    return cast(Callable[P, R], compile_(function))
+
+
+def cached_njit(function: Callable[P, R]) -> Callable[P, R]:
+    """Like `njit`, kept on disk between processes.
+
+    numba notices a change only in the file of the cached function itself, not in those it calls.
+    Cached functions therefore close over `source_fingerprint()`, which is part of the cache key.
+    """
+    compile_: Any = cast(Any, numba).njit(cache=True)
+    return cast(Callable[P, R], compile_(function))
+
+
+def source_fingerprint() -> int:
+    """A 60-bit hash of every source file that can end up in compiled code."""
+    package = Path(__file__).resolve().parents[1]
+    files = sorted((package / "dynamics").glob("*.py"))
+    files += sorted((package / "workers").glob("*.py"))
+    files += [package / name for name in ("engine.py", "reward.py", "spaces.py", "types.py")]
+    digest = hashlib.blake2b(digest_size=8)
+    for file in files:
+        digest.update(file.read_bytes())
+    return int.from_bytes(digest.digest()) >> 4

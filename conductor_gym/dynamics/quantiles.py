@@ -1,0 +1,54 @@
+"""The committed quantile table of the normal distribution, and log-normal tables made from it.
+
+`normal_quantiles.txt` holds Phi^-1(j / 1024) for j = 0..1024, rounded to 9 decimals. The two ends,
+infinite in theory, are set to the value that gives the interpolated distribution variance 1.
+Draws read tables instead of calling `log` and `cos`, which differ between machines in the last bit.
+"""
+
+from functools import cache
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+import numpy.typing as npt
+
+SIZE = 1025
+_FILE = Path(__file__).with_name("normal_quantiles.txt")
+
+
+@cache
+def normal_quantiles() -> npt.NDArray[np.float64]:
+    """The committed table, float64 [1025]."""
+    return np.loadtxt(_FILE, dtype=np.float64)
+
+
+def make_normal_quantiles() -> npt.NDArray[np.float64]:
+    """Compute the table that is committed; a test compares the two."""
+    z = NormalDist().inv_cdf
+    table = np.array([0.0, *(z(j / (SIZE - 1)) for j in range(1, SIZE - 1)), 0.0])
+    # Second moment of the piecewise linear quantile function: mean of (a² + ab + b²) / 3.
+    inner = table[1:-1]
+    moment = np.sum(inner[:-1] ** 2 + inner[:-1] * inner[1:] + inner[1:] ** 2) / 3
+    last = inner[-1]
+    rest = (SIZE - 1 - moment) / 2 * 3 - last**2
+    end = (-last + np.sqrt(last**2 + 4 * rest)) / 2
+    table[0], table[-1] = -end, end
+    return np.round(table, 9)
+
+
+def lognormal_factors(sigma: float) -> npt.NDArray[np.float64]:
+    """Quantiles of a log-normal factor with mean 1.
+
+    Args:
+        sigma: Standard deviation of the logarithm.
+
+    Returns:
+        float64 [1025], scaled so that the interpolated mean is 1 within 1e-9.
+    """
+    table = np.exp(sigma * normal_quantiles())
+    return np.round(table / interpolated_mean(table), 9)
+
+
+def interpolated_mean(table: npt.NDArray[np.float64]) -> float:
+    """Mean of the distribution whose quantile function interpolates `table`."""
+    return float(np.mean((table[:-1] + table[1:]) / 2))

@@ -1,0 +1,155 @@
+"""`start_episode` and `apply_outcome`: the only two places that write an episode's state."""
+
+from typing import Any
+
+import numpy as np
+
+from conductor_gym.dynamics.call import Fate, gives_answer, is_answer, worker_rule
+from conductor_gym.dynamics.jit import njit
+from conductor_gym.dynamics.keyed import Domain, absorb, threefry
+from conductor_gym.dynamics.order import query_at
+from conductor_gym.reward import COST_WEIGHTS, WEIGHT_SCALE, nano_charge
+from conductor_gym.types import INVALID_PENALTY, MISSING, Rule, Status
+
+_charge = njit(nano_charge)
+_WEIGHTS = np.array([round(w * WEIGHT_SCALE) for w in COST_WEIGHTS], np.int64)
+_U = np.uint64
+_STREAM, _COST_WEIGHT = int(Domain.STREAM), int(Domain.COST_WEIGHT)
+_QUERY, _LUCK = int(Domain.QUERY), int(Domain.LUCK)
+_CALL, _VOTE, _SUBMIT = int(Fate.CALL), int(Fate.VOTE), int(Fate.SUBMIT)
+_FATE_UNAFFORDABLE, _INVALID = int(Fate.UNAFFORDABLE), int(Fate.INVALID)
+_OK, _UNAFFORDABLE = int(Status.OK), int(Status.UNAFFORDABLE)
+_NONE = int(Rule.NONE)
+
+
+@njit
+def start_episode(tables: Any, episode: Any, stream: int, index: int) -> None:
+    """Write the first state of episode (stream, index) into a slot."""
+    rules = tables.rules[0]
+    size = tables.queries.shape[0]
+    s0, s1 = absorb(rules.key0, rules.key1, _STREAM, stream)
+    query = query_at(s0, s1, index, size)
+    uid = tables.queries[query].uid
+    p0, p1 = absorb(s0, s1, index // size, _LUCK)
+    l0, l1 = absorb(p0, p1, uid, 0)
+    q0, q1 = absorb(rules.key0, rules.key1, _QUERY, uid)
+    weight = rules.cost_weight
+    if weight < 0:
+        word, _ = threefry(s0, s1, _U(index), _U(_COST_WEIGHT))
+        weight = _WEIGHTS[int(((word >> _U(32)) * _U(_WEIGHTS.shape[0])) >> _U(32))]
+    episode.stream = stream
+    episode.index = index
+    episode.query = query
+    episode.luck0 = l0
+    episode.luck1 = l1
+    episode.query0 = q0
+    episode.query1 = q1
+    episode.cost = 0
+    episode.latency = 0
+    episode.charge = 0
+    episode.cost_weight = weight
+    episode.latency_weight = rules.latency_weight
+    episode.quality = 0.0
+    episode.steps = 0
+    episode.current = -1
+    episode.invalid = 0
+    episode.over = 0
+
+
+@njit
+def plurality(steps: Any, n: int) -> int:
+    """Newest step that holds the most frequent ok answer; ties go to the newest answer."""
+    best = -1
+    most = 0
+    for t in range(n - 1, -1, -1):
+        if not is_answer(steps[t]):
+            continue
+        count = 0
+        for u in range(n):
+            if is_answer(steps[u]) and steps[u].answer == steps[t].answer:
+                count += 1
+        if count > most:
+            best = t
+            most = count
+    return best
+
+
+@njit
+def apply_outcome(tables: Any, episode: Any, steps: Any, call: Any, outcome: Any) -> float:
+    """Advance one episode by one step and return its reward.
+
+    Args:
+        tables: Shared `Tables`.
+        episode: `EPISODE_DTYPE` record, written.
+        steps: `STEP_DTYPE` [max_steps] of the episode, one row written.
+        call: The `Call` that the action led to.
+        outcome: The `CallOutcome`; read only where `call.fate` is `Fate.CALL`.
+
+    Returns:
+        The step's reward: minus the new charge, minus the penalty, plus the quality at the end.
+    """
+    n = episode.steps
+    step = steps[n]
+    step.worker = call.worker
+    step.subtask = call.subtask
+    step.level = call.level
+    step.rule = call.rule
+    step.target = call.target_answer
+    step.status = _OK
+    step.part = MISSING
+    step.answer = MISSING
+    step.confidence = MISSING
+    step.verdict = MISSING
+    step.tokens_in = 0
+    step.tokens_out = 0
+    step.cost = 0
+    step.latency = 0
+    step.score = 0.0
+    step.luck = 0.0
+    reward = 0.0
+    if call.fate == _CALL:
+        step.status = outcome.status
+        step.part = outcome.part
+        step.answer = outcome.answer
+        step.confidence = outcome.confidence
+        step.verdict = outcome.verdict
+        step.tokens_in = outcome.tokens_in
+        step.tokens_out = outcome.tokens_out
+        step.cost = outcome.cost
+        step.latency = outcome.latency
+        step.score = outcome.score
+        step.luck = outcome.luck
+        episode.cost += outcome.cost
+        episode.latency += outcome.latency
+        if outcome.status == _OK and gives_answer(call.subtask):
+            episode.current = n
+    elif call.fate == _VOTE:
+        episode.current = plurality(steps, n)
+        step.answer = steps[episode.current].answer
+    elif call.fate == _FATE_UNAFFORDABLE:
+        step.status = _UNAFFORDABLE
+    elif call.fate == _INVALID:
+        step.status = MISSING
+        episode.invalid += 1
+        reward -= INVALID_PENALTY
+
+    episode.steps = n + 1
+    charge = _charge(
+        episode.cost, episode.latency, episode.cost_weight, episode.latency_weight
+    )
+    reward -= (charge - episode.charge) * 1e-9
+    episode.charge = charge
+
+    over = call.fate == _SUBMIT or n + 1 == tables.rules[0].max_steps
+    if not over:
+        over = True
+        for worker in range(tables.workers.shape[0]):
+            if worker_rule(tables, episode, worker) == _NONE:
+                over = False
+                break
+    if over:
+        episode.over = 1
+        if episode.current >= 0:
+            episode.quality = steps[episode.current].score
+        reward += episode.quality
+    return reward

@@ -1,0 +1,251 @@
+"""The batched engine: n episode slots over one world. Every environment and evaluation is one.
+
+The loops below are the only callers of `simulate_call`, `recorded_call` and `apply_outcome`.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from conductor_gym.config import EnvConfig, World, make_world
+from conductor_gym.dynamics.call import Call, Fate, plan_call
+from conductor_gym.dynamics.jit import cached_njit, source_fingerprint
+from conductor_gym.dynamics.observation import observe
+from conductor_gym.dynamics.state import Observation, Records, State, new_state
+from conductor_gym.dynamics.transition import apply_outcome, start_episode
+from conductor_gym.errors import ConfigError, InvalidActionError
+from conductor_gym.spaces import BUDGET_COLUMNS, HISTORY_COLUMNS, WORKER_COLUMNS, mask_width
+from conductor_gym.types import (
+    CONTEXT_LEVELS,
+    MISSING,
+    N_LEVELS,
+    N_SUBTASKS,
+    CallOutcome,
+    Status,
+    Subtask,
+)
+from conductor_gym.workers.recorded import recorded_call
+from conductor_gym.workers.simulated import simulate_call
+
+_CALL = int(Fate.CALL)
+_NO_OUTCOME = CallOutcome(
+    int(Status.OK), MISSING, MISSING, -1.0, MISSING, 0, 0, 0, 0, 0.0, 0.0
+)
+_SOLVE = int(Subtask.SOLVE)
+_NONE = MISSING
+
+
+class Kernels(NamedTuple):
+    """The compiled loops.
+
+    Attributes:
+        start: ``(tables, state, slots, streams, indices, observation)`` starts episodes.
+        step: ``(tables, simulated, recorded, state, actions, rewards, observation)`` steps every
+            slot whose episode is not over.
+        first_solves: ``(tables, simulated, recorded, state, slots, scores, costs)`` looks at what
+            each worker's first isolated solve would give, without making it.
+    """
+
+    start: Callable[..., None]
+    step: Callable[..., None]
+    first_solves: Callable[..., None]
+
+
+@cache
+def kernels() -> Kernels:
+    """Compile the loops, or load them from numba's cache on disk."""
+    fingerprint = source_fingerprint()
+
+    @cached_njit
+    def start(
+        tables: Any, state: Any, slots: Any, streams: Any, indices: Any, observation: Any
+    ) -> None:
+        _ = fingerprint
+        for i in range(slots.shape[0]):
+            slot = slots[i]
+            start_episode(tables, state.episodes[slot], streams[i], indices[i])
+            observe(tables, state, slot, observation)
+
+    @cached_njit
+    def step(
+        tables: Any,
+        simulated: Any,
+        recorded: Any,
+        state: Any,
+        actions: Any,
+        rewards: Any,
+        observation: Any,
+    ) -> None:
+        _ = fingerprint
+        for slot in range(state.episodes.shape[0]):
+            episode = state.episodes[slot]
+            rewards[slot] = 0.0
+            if episode.over == 0:
+                steps = state.steps[slot]
+                call = plan_call(
+                    tables, episode, steps, actions[slot, 0], actions[slot, 1], actions[slot, 2]
+                )
+                outcome = _NO_OUTCOME
+                if call.fate == _CALL:
+                    if tables.rules[0].recorded == 1:
+                        outcome = recorded_call(recorded, tables, episode, call)
+                    else:
+                        outcome = simulate_call(simulated, tables, episode, steps, call)
+                rewards[slot] = apply_outcome(tables, episode, steps, call, outcome)
+            observe(tables, state, slot, observation)
+
+    @cached_njit
+    def first_solves(
+        tables: Any, simulated: Any, recorded: Any, state: Any, slots: Any, scores: Any, costs: Any
+    ) -> None:
+        _ = fingerprint
+        rules = tables.rules[0]
+        for i in range(slots.shape[0]):
+            episode = state.episodes[slots[i]]
+            steps = state.steps[slots[i]]
+            tokens_in = rules.overhead + tables.queries[episode.query].tokens
+            for worker in range(tables.workers.shape[0]):
+                call = Call(
+                    _CALL, 0, worker, _SOLVE, 0, _NONE, _NONE, _NONE, 0, 0, tokens_in
+                )
+                if rules.recorded == 1:
+                    outcome = recorded_call(recorded, tables, episode, call)
+                else:
+                    outcome = simulate_call(simulated, tables, episode, steps, call)
+                scores[i, worker] = outcome.score
+                costs[i, worker] = outcome.cost
+
+    return Kernels(start, step, first_solves)
+
+
+class Engine:
+    """n episode slots of one configuration.
+
+    Args:
+        config: The settings.
+        n: Number of slots.
+
+    Attributes:
+        world: The joined pool and suite.
+        n: Number of slots.
+        state: Episode state of all slots, changed by `start` and `step` alone.
+    """
+
+    def __init__(self, config: EnvConfig, n: int = 1) -> None:
+        if n < 1:
+            raise ConfigError(f"at least one environment is needed, got {n!r}.")
+        self.world: World = make_world(config)
+        self.n = n
+        self.state: State = new_state(n, config.max_steps)
+        self._kernels = kernels()
+        self._upper = np.array([config.max_workers, N_SUBTASKS, N_LEVELS])
+
+    @property
+    def episodes(self) -> Records:
+        """`EPISODE_DTYPE` [n]."""
+        return self.state.episodes
+
+    def new_observation(self) -> Observation:
+        """Fresh, unfilled arrays for n slots."""
+        n, config = self.n, self.world.config
+        return Observation(
+            np.empty((n, self.world.tables.features.shape[1]), np.float32),
+            np.empty((n, config.max_steps, len(HISTORY_COLUMNS)), np.float32),
+            np.empty((n, config.max_workers, len(WORKER_COLUMNS)), np.float32),
+            np.empty((n, len(BUDGET_COLUMNS)), np.float32),
+            np.empty((n, mask_width(config.max_workers)), np.int8),
+        )
+
+    def start(
+        self,
+        slots: npt.NDArray[np.int64],
+        streams: npt.NDArray[np.int64],
+        indices: npt.NDArray[np.int64],
+        observation: Observation,
+    ) -> None:
+        """Start episodes and write their first observations.
+
+        Args:
+            slots: int64 [k], which slots.
+            streams: int64 [k].
+            indices: int64 [k], episode indices.
+            observation: Arrays of all n slots; the k rows are written.
+        """
+        if len(slots) and (int(streams.min()) < 0 or int(indices.min()) < 0):
+            raise ConfigError("seeds and episode indices must not be negative.")
+        self._kernels.start(self.world.tables, self.state, slots, streams, indices, observation)
+
+    def step(
+        self, actions: npt.NDArray[np.int64], observation: Observation
+    ) -> npt.NDArray[np.float64]:
+        """Step every slot whose episode is not over; slots that are over stay as they are.
+
+        Args:
+            actions: int64 [n, 3], inside the action space.
+            observation: Arrays of all n slots, all rows are written.
+
+        Returns:
+            float64 [n], rewards.
+        """
+        rewards = np.empty(self.n, np.float64)
+        world = self.world
+        self._kernels.step(
+            world.tables,
+            world.simulated,
+            world.recorded,
+            self.state,
+            actions,
+            rewards,
+            observation,
+        )
+        return rewards
+
+    def check_actions(self, actions: object, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+        """Actions as int64 of the given shape.
+
+        Raises:
+            InvalidActionError: Wrong shape, not integers, or outside the action space. The
+                episode is as it was before.
+        """
+        meaning = (
+            f"An action is (worker slot 0..{self._upper[0] - 1}, subtask 0..{N_SUBTASKS - 1}, "
+            f"context level 0..{len(CONTEXT_LEVELS) - 1})."
+        )
+        try:
+            given = np.asarray(actions)
+        except (ValueError, TypeError):
+            given = np.asarray(None)
+        if given.shape != shape or given.dtype.kind not in "iu":
+            raise InvalidActionError(
+                f"expected integers of shape {shape}, got shape {given.shape} of {given.dtype}: "
+                f"{str(actions)[:80]}. {meaning}"
+            )
+        if bool(np.any(given < 0)) or bool(np.any(given >= self._upper)):
+            rows = given.reshape(-1, 3)
+            bad = rows[((rows < 0) | (rows >= self._upper)).any(axis=1)][0]
+            raise InvalidActionError(f"action {tuple(bad.tolist())} is out of range. {meaning}")
+        return np.ascontiguousarray(given, np.int64)
+
+    def first_solves(
+        self, slots: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """What each worker's first isolated `solve` would give now. For privileged agents only.
+
+        Args:
+            slots: int64 [k].
+
+        Returns:
+            Scores float64 [k, workers] and costs int64 [k, workers] in nano-USD.
+        """
+        workers = len(self.world.tables.workers)
+        scores = np.empty((len(slots), workers), np.float64)
+        costs = np.empty((len(slots), workers), np.int64)
+        world = self.world
+        self._kernels.first_solves(
+            world.tables, world.simulated, world.recorded, self.state, slots, scores, costs
+        )
+        return scores, costs
+

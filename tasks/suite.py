@@ -1,0 +1,220 @@
+"""Suites of queries: the schema of a suite's TOML file, and a split ready for the environment."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from conductor_gym.data_files import StrictModel, find_named_toml, load_toml
+from conductor_gym.dynamics.keyed import uid_word
+from conductor_gym.dynamics.state import QUERY_DTYPE, Records
+from conductor_gym.errors import DataFileError, unknown_name
+from conductor_gym.spaces import EMBEDDING_WIDTH, N_DOMAINS, QUERY_WIDTH, SURFACE_COLUMNS
+
+SUITES_FOLDER = Path(__file__).with_name("suites")
+TOKEN_SCALE = 512.0
+"""Prompt tokens at which the observed value is 0.5."""
+
+
+class StatisticalDomain(StrictModel):
+    """A domain that has no text: only its name and the length of its prompts.
+
+    Attributes:
+        prompt_tokens: Mean tokens of a prompt.
+    """
+
+    name: str
+    prompt_tokens: Annotated[float, Field(gt=0)]
+    source: Literal["published", "recorded", "fitted", "assumed"]
+    note: str = ""
+
+
+class StatisticalCard(StrictModel):
+    """Queries drawn from domains, without text.
+
+    Attributes:
+        sizes: Queries by split, in equal shares of the domains.
+        prompt_tokens_sigma: Log-normal spread of prompt lengths.
+    """
+
+    sizes: dict[str, Annotated[int, Field(gt=0)]]
+    prompt_tokens_sigma: Annotated[float, Field(ge=0)]
+    domains: tuple[StatisticalDomain, ...]
+
+
+class RecordedCard(StrictModel):
+    """Queries read from a recorded table.
+
+    Attributes:
+        queries: CSV file, relative to the folder of recorded tables.
+        id_column: Column of the query id.
+        text_columns: Joined by a blank line into the prompt.
+        domain_column: Column of the domain; without it all queries are of `domain`.
+        options_column: Column that counts the options of a multiple-choice question.
+        complete_in: Outcome file; queries with a blank cell in `complete_for` are left out.
+        characters_per_token: Of the prompt.
+        shares: Share of the queries by split.
+    """
+
+    queries: str
+    id_column: str
+    text_columns: Annotated[tuple[str, ...], Field(min_length=1)]
+    domain_column: str | None = None
+    domain: str | None = None
+    options_column: str | None = None
+    complete_in: str | None = None
+    complete_for: tuple[str, ...] = ()
+    characters_per_token: Annotated[float, Field(gt=0)]
+    shares: dict[str, Annotated[float, Field(gt=0, lt=1)]]
+
+    @model_validator(mode="after")
+    def _one_domain(self) -> Self:
+        if (self.domain_column is None) == (self.domain is None):
+            raise ValueError("give either domain_column or domain")
+        if abs(sum(self.shares.values()) - 1.0) > 1e-9:
+            raise ValueError("shares must add up to 1")
+        return self
+
+
+class SuiteCard(StrictModel):
+    """A suite file: exactly one of `statistical` and `recorded`."""
+
+    name: str
+    version: int
+    title: str
+    statistical: StatisticalCard | None = None
+    recorded: RecordedCard | None = None
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits."""
+        if self.statistical is not None:
+            return tuple(self.statistical.sizes)
+        return tuple(self.recorded.shares) if self.recorded is not None else ()
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.statistical is None) == (self.recorded is None):
+            raise ValueError("give either a [statistical] or a [recorded] section")
+        return self
+
+
+@dataclass(frozen=True)
+class Split:
+    """The queries of one split.
+
+    Attributes:
+        suite: Name of the suite.
+        name: Name of the split.
+        domains: Domain names, in the order of the one-hot.
+        uids: Immutable query ids.
+        queries: `QUERY_DTYPE` [queries].
+        features: float32 [queries, 56], the observed `query` rows.
+        prompts: Text of each query, or None where the suite has none.
+    """
+
+    suite: str
+    name: str
+    domains: tuple[str, ...]
+    uids: tuple[str, ...]
+    queries: Records
+    features: npt.NDArray[np.float32]
+    prompts: tuple[str, ...] | None
+
+    def content_hash(self) -> str:
+        """BLAKE2b of everything an episode can depend on, 16 hex digits."""
+        digest = hashlib.blake2b(digest_size=8)
+        digest.update("\n".join((self.suite, self.name, *self.domains, *self.uids)).encode())
+        for column in ("tokens", "domain", "normals"):
+            digest.update(np.ascontiguousarray(self.queries[column]).tobytes())
+        digest.update(self.features.tobytes())
+        for prompt in self.prompts or ():
+            digest.update(prompt.encode())
+        return digest.hexdigest()
+
+
+def make_split(
+    suite: str,
+    name: str,
+    domains: tuple[str, ...],
+    uids: tuple[str, ...],
+    domain: npt.NDArray[np.int64],
+    tokens: npt.NDArray[np.int64],
+    normals: npt.NDArray[np.float64] | None,
+    embedding: npt.NDArray[np.float64],
+    surface: npt.NDArray[np.float64],
+    prompts: tuple[str, ...] | None,
+) -> Split:
+    """Lay out a split's tables.
+
+    Args:
+        suite: Name of the suite.
+        name: Name of the split.
+        domains: At most 16 names.
+        uids: Query ids.
+        domain: int64 [queries], index into `domains`.
+        tokens: int64 [queries], tokens of the prompt.
+        normals: float64 [queries, 16] public normals, None where there is text.
+        embedding: float64 [queries, up to 32] in [-1, 1].
+        surface: float64 [queries, 8] in [-1, 1]; the token column is filled in here.
+        prompts: Texts.
+    """
+    n = len(uids)
+    queries = np.zeros(n, QUERY_DTYPE)
+    queries["uid"] = [uid_word(uid) for uid in uids]
+    queries["tokens"] = tokens
+    queries["domain"] = domain
+    if normals is not None:
+        queries["normals"] = normals
+    features = np.zeros((n, QUERY_WIDTH), np.float32)
+    features[:, : embedding.shape[1]] = embedding
+    features[np.arange(n), EMBEDDING_WIDTH + domain] = 1.0
+    surface[:, SURFACE_COLUMNS.index("tokens")] = tokens / (tokens + TOKEN_SCALE)
+    features[:, EMBEDDING_WIDTH + N_DOMAINS :] = surface
+    return Split(suite, name, domains, uids, queries, features, prompts)
+
+
+def list_suites() -> list[str]:
+    """Names of the suites that are shipped."""
+    return sorted(file.stem for file in SUITES_FOLDER.glob("*.toml"))
+
+
+def load_suite_card(name: str) -> SuiteCard:
+    """Load a suite's file by shipped name or by path.
+
+    Raises:
+        UnknownNameError: No such shipped suite.
+        DataFileError: A file that is missing or not a valid suite.
+    """
+    return load_toml(find_named_toml("suite", name, SUITES_FOLDER), SuiteCard)
+
+
+@cache
+def load_split(suite: str, split: str) -> Split:
+    """Load one split; kept in memory, so treat the arrays as read only.
+
+    Args:
+        suite: Shipped name or path to a TOML file.
+        split: ``"train"``, ``"dev"`` or ``"test"``.
+
+    Raises:
+        UnknownNameError: Unknown suite or split.
+        DataFileError: A broken file.
+    """
+    card = load_suite_card(suite)
+    if split not in card.splits:
+        raise unknown_name("split", split, card.splits)
+    if card.statistical is not None:
+        from conductor_gym.tasks.statistical import statistical_split
+
+        return statistical_split(card.name, card.statistical, split)
+    if card.recorded is not None:
+        from conductor_gym.tasks.recorded import recorded_split
+
+        return recorded_split(card.name, card.recorded, split)
+    raise DataFileError(f"suite {suite!r} holds no queries.")

@@ -1,0 +1,377 @@
+"""The simulated backend: potential outcomes of keyed luck.
+
+One solve is correct if and only if, in units of a standard normal,
+
+    a·sqrt(rho)·delta + sqrt(1 - a²·rho)·(sqrt(kappa)·eta + sqrt(1 - kappa)·xi)  <  z + adjustments
+
+with delta the query's difficulty, eta this worker's own trouble with this query, xi the attempt's
+luck, a the worker's loading, and z the probit of its accuracy given that the format holds. delta
+and eta belong to (key, query, worker); xi also to stream, pass and attempt. Answer identities are
+0 for the correct one, 1 for the common attractor, above that for the tail; agents only ever see
+whether identities are equal.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from conductor_gym.dynamics.call import context_share, is_answer, price
+from conductor_gym.dynamics.jit import njit
+from conductor_gym.dynamics.keyed import Domain, Purpose, absorb, interpolate, threefry
+from conductor_gym.dynamics.state import N_NORMALS, Records
+from conductor_gym.types import MISSING, N_SUBTASKS, CallOutcome, Status, Subtask
+
+CORRECT = 0
+ATTRACTOR = 1
+
+ABILITY_DTYPE = np.dtype(
+    [
+        ("z", np.float64),  # probit of accuracy given that the format holds
+        ("on_difficulty", np.float64),  # a·sqrt(rho)
+        ("on_own", np.float64),  # sqrt(1 - a²·rho)
+        ("format_failure", np.uint64),  # threshold
+        ("tokens", np.float64, (N_SUBTASKS,)),  # mean output tokens before the cap
+    ],
+    align=True,
+)
+
+DOMAIN_DTYPE = np.dtype(
+    [
+        ("attractor", np.uint64),  # threshold of a wrong answer to be the common one
+        ("tail", np.int64),  # other wrong answers, 0: never twice the same
+        ("verify_gap", np.float64),
+    ],
+    align=True,
+)
+
+TRAITS_DTYPE = np.dtype(
+    [
+        ("uid", np.uint64),
+        ("direction", np.float64, (N_NORMALS - 1,)),  # unit vector over public normals 1..15
+        ("confidence_bias", np.float64),
+        ("first_token", np.float64),  # microseconds
+        ("per_token", np.float64),  # microseconds
+        ("first_token_row", np.int64),  # row of `lognormal`
+    ],
+    align=True,
+)
+
+MODEL_DTYPE = np.dtype(
+    [
+        ("text_delta", np.float64),  # sqrt(r²)
+        ("noise_delta", np.float64),  # sqrt(1 - r²)
+        ("text_eta", np.float64),
+        ("noise_eta", np.float64),
+        ("own", np.float64),  # sqrt(kappa)
+        ("attempt", np.float64),  # sqrt(1 - kappa)
+        ("distraction", np.float64),
+        ("confidence_slope", np.float64),
+        ("confidence_noise", np.float64),
+        ("verify_slope", np.float64),
+        ("verify_seen", np.float64),
+        ("verify_criterion", np.float64),
+        ("verify_persistent", np.float64),  # sqrt of the persistent share
+        ("verify_fresh", np.float64),
+        ("blind_spot", np.float64),
+        ("verify_failure", np.uint64),  # threshold
+        ("revise_same", np.float64),  # r
+        ("revise_new", np.float64),  # sqrt(1 - r²)
+        ("revise_seen", np.float64),
+        ("revise_critique", np.float64),
+        ("revise_keep", np.uint64),  # threshold
+        ("aggregate_votes", np.float64),
+    ],
+    align=True,
+)
+
+
+class SimulatedTables(NamedTuple):
+    """A pool on a suite, ready for `simulate_call`.
+
+    Attributes:
+        abilities: `ABILITY_DTYPE` [workers, domains].
+        domains: `DOMAIN_DTYPE` [domains].
+        traits: `TRAITS_DTYPE` [workers].
+        model: `MODEL_DTYPE` [1].
+        normal: float64 [1025], quantiles of the normal distribution.
+        lognormal: float64 [rows, 1025], factors of mean 1; row 0 is for output tokens.
+    """
+
+    abilities: Records
+    domains: Records
+    traits: Records
+    model: Records
+    normal: npt.NDArray[np.float64]
+    lognormal: npt.NDArray[np.float64]
+
+
+DISTRACTION_SCALE = 16384.0
+"""Context tokens at which half of the distraction is felt (assumed)."""
+MAX_SENSITIVITY = 4.0
+
+_U = np.uint64
+_N_DIRECTIONS = N_NORMALS - 1
+_SOLVE, _VERIFY = int(Subtask.SOLVE), int(Subtask.VERIFY)
+_REVISE, _AGGREGATE = int(Subtask.REVISE), int(Subtask.AGGREGATE)
+_OK, _MALFORMED, _OVERFLOW = int(Status.OK), int(Status.MALFORMED), int(Status.OVERFLOW)
+_DIFFICULTY, _TROUBLE = int(Domain.DIFFICULTY), int(Domain.TROUBLE)
+_PERSISTENT_VERDICT, _PERSISTENT_PICK = (
+    int(Domain.PERSISTENT_VERDICT),
+    int(Domain.PERSISTENT_PICK),
+)
+_P_LUCK, _P_FORMAT, _P_CLUSTER = int(Purpose.LUCK), int(Purpose.FORMAT), int(Purpose.CLUSTER)
+_P_TOKENS, _P_CONFIDENCE = int(Purpose.TOKENS), int(Purpose.CONFIDENCE)
+_P_VERDICT, _P_PICK, _P_KEEP = int(Purpose.VERDICT), int(Purpose.PICK), int(Purpose.KEEP)
+_CORRECT, _ATTRACTOR = CORRECT, ATTRACTOR
+
+
+@njit
+def draw(k0: Any, k1: Any, purpose: int) -> Any:
+    """Two words for one purpose of a call."""
+    return threefry(k0, k1, _U(purpose), _U(0))
+
+
+@njit
+def difficulty(sim: Any, tables: Any, episode: Any) -> float:
+    """delta of the query, standard normal; larger is harder."""
+    model = sim.model[0]
+    word, _ = threefry(episode.query0, episode.query1, _U(_DIFFICULTY), _U(0))
+    told = tables.queries[episode.query].normals[0]
+    return model.text_delta * told + model.noise_delta * interpolate(sim.normal, word)
+
+
+@njit
+def trouble(sim: Any, tables: Any, episode: Any, worker: int) -> float:
+    """eta of this worker with this query, standard normal; larger is harder."""
+    model = sim.model[0]
+    traits = sim.traits[worker]
+    word, _ = threefry(episode.query0, episode.query1, _U(_TROUBLE), traits.uid)
+    normals = tables.queries[episode.query].normals
+    told = 0.0
+    for j in range(_N_DIRECTIONS):
+        told += traits.direction[j] * normals[j + 1]
+    return model.text_eta * told + model.noise_eta * interpolate(sim.normal, word)
+
+
+@njit
+def margin(
+    sim: Any, tables: Any, episode: Any, worker: int, luck: float, adjustment: float
+) -> float:
+    """Distance to the border between right and wrong; positive is right."""
+    model = sim.model[0]
+    ability = sim.abilities[worker, tables.queries[episode.query].domain]
+    own = model.own * trouble(sim, tables, episode, worker) + model.attempt * luck
+    lack = ability.on_difficulty * difficulty(sim, tables, episode) + ability.on_own * own
+    return ability.z + adjustment - lack
+
+
+@njit
+def sensitivity(sim: Any, tables: Any, episode: Any, worker: int, seen: float) -> float:
+    """d' with which a worker tells right from wrong answers to this query."""
+    model = sim.model[0]
+    gap = sim.domains[tables.queries[episode.query].domain].verify_gap
+    known = margin(sim, tables, episode, worker, 0.0, 0.0)
+    return min(MAX_SENSITIVITY, max(0.0, gap + model.verify_slope * known + model.verify_seen * seen))
+
+
+@njit
+def wrong_answer(sim: Any, domain: int, k0: Any, k1: Any) -> int:
+    """Identity of a wrong answer: the common attractor or one of the tail."""
+    first, second = draw(k0, k1, _P_CLUSTER)
+    if first < sim.domains[domain].attractor:
+        return _ATTRACTOR
+    tail = sim.domains[domain].tail
+    if tail > 0:
+        return 2 + int(second % _U(tail))
+    return 2 + int(second >> _U(2))
+
+
+@njit
+def stated_confidence(sim: Any, worker: int, value: float, k0: Any, k1: Any) -> float:
+    """The worker's noisy, biased view of its margin, in [0, 1] at 2 decimals."""
+    model = sim.model[0]
+    word, _ = draw(k0, k1, _P_CONFIDENCE)
+    noisy = value + model.confidence_noise * interpolate(sim.normal, word)
+    x = sim.traits[worker].confidence_bias + model.confidence_slope * noisy
+    return np.floor((0.5 + 0.5 * x / (1.0 + abs(x))) * 100.0 + 0.5) / 100.0
+
+
+@njit
+def call_subkey(sim: Any, episode: Any, call: Any) -> Any:
+    """Subkey of (key, stream, pass, query, part, worker, subtask, target answer, attempt)."""
+    doing = (call.part + 1) * 16 + call.subtask
+    a0, a1 = absorb(episode.luck0, episode.luck1, sim.traits[call.worker].uid, doing)
+    return absorb(a0, a1, call.target_answer, call.attempt)
+
+
+@njit
+def _solve(
+    sim: Any, tables: Any, episode: Any, call: Any, luck: float, adjustment: float, k0: Any, k1: Any
+) -> Any:
+    """(answer, confidence, right) at a given luck."""
+    value = margin(sim, tables, episode, call.worker, luck, adjustment)
+    right = value > 0.0
+    answer = _CORRECT
+    if not right:
+        answer = wrong_answer(sim, tables.queries[episode.query].domain, k0, k1)
+    return answer, stated_confidence(sim, call.worker, value, k0, k1), right
+
+
+@njit
+def _verify(
+    sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any
+) -> int:
+    """1 accepts, 0 rejects: signal detection with a persistent part per (verifier, answer)."""
+    model = sim.model[0]
+    target = steps[call.target]
+    seen = context_share(steps, episode.steps, call.level, call.target)
+    strength = 0.5 * sensitivity(sim, tables, episode, call.worker, seen)
+    a0, a1 = absorb(
+        episode.luck0, episode.luck1, sim.traits[call.worker].uid, _PERSISTENT_VERDICT * 16
+    )
+    lasting, _ = threefry(a0, a1, _U(call.target_answer), _U(0))
+    fresh, _ = draw(k0, k1, _P_VERDICT)
+    evidence = model.verify_persistent * interpolate(sim.normal, lasting)
+    evidence += model.verify_fresh * interpolate(sim.normal, fresh)
+    if target.answer == _CORRECT:
+        evidence += strength
+    else:
+        evidence -= strength
+        shared = min(
+            trouble(sim, tables, episode, call.worker),
+            trouble(sim, tables, episode, target.worker),
+        )
+        evidence += model.blind_spot * max(0.0, shared)
+    return int(evidence > model.verify_criterion)
+
+
+@njit
+def _revise(
+    sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any
+) -> Any:
+    """(answer, confidence, luck): the revised answer's luck, renewed in part."""
+    model = sim.model[0]
+    target = steps[call.target]
+    shift = model.revise_seen * context_share(steps, episode.steps, call.level, call.target)
+    for t in range(episode.steps):
+        step = steps[t]
+        about = step.subtask == _VERIFY and step.target == target.answer
+        if about and step.verdict == 0:
+            seen = context_share(steps, episode.steps, call.level, t)
+            shift = max(shift, model.revise_critique * seen)
+    word, _ = draw(k0, k1, _P_LUCK)
+    luck = model.revise_same * target.luck + model.revise_new * interpolate(sim.normal, word)
+    answer, confidence, right = _solve(sim, tables, episode, call, luck, shift, k0, k1)
+    if not right and target.answer != _CORRECT:
+        keep, _ = draw(k0, k1, _P_KEEP)
+        if keep < model.revise_keep:
+            answer = target.answer
+    return answer, confidence, luck
+
+
+@njit
+def _aggregate(
+    sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any
+) -> int:
+    """Step of the candidate that the aggregator picks among those it sees whole; -1: none."""
+    model = sim.model[0]
+    strength = sensitivity(sim, tables, episode, call.worker, 1.0)
+    a0, a1 = absorb(
+        episode.luck0, episode.luck1, sim.traits[call.worker].uid, _PERSISTENT_PICK * 16
+    )
+    best = -1
+    highest = -np.inf
+    for t in range(episode.steps - 1, -1, -1):
+        step = steps[t]
+        if not is_answer(step) or context_share(steps, episode.steps, call.level, t) < 1.0:
+            continue
+        votes = 0
+        for u in range(episode.steps):
+            if is_answer(steps[u]) and steps[u].answer == step.answer:
+                votes += int(context_share(steps, episode.steps, call.level, u) == 1.0)
+        lasting, _ = threefry(a0, a1, _U(step.answer), _U(0))
+        b0, b1 = absorb(k0, k1, _P_PICK, step.answer)
+        evidence = model.aggregate_votes * (votes - 1)
+        evidence += model.verify_persistent * interpolate(sim.normal, lasting)
+        evidence += model.verify_fresh * interpolate(sim.normal, b0)
+        if step.answer == _CORRECT:
+            evidence += strength
+        if evidence > highest:
+            best = t
+            highest = evidence
+    return best
+
+
+@njit
+def simulate_call(sim: Any, tables: Any, episode: Any, steps: Any, call: Any) -> CallOutcome:
+    """What came back from a simulated worker.
+
+    Args:
+        sim: `SimulatedTables`.
+        tables: Shared `Tables`.
+        episode: `EPISODE_DTYPE` record, read only.
+        steps: `STEP_DTYPE` [max_steps] of the episode, read only.
+        call: A `Call` whose fate is `Fate.CALL`.
+    """
+    worker = tables.workers[call.worker]
+    traits = sim.traits[call.worker]
+    model = sim.model[0]
+    domain = tables.queries[episode.query].domain
+    ability = sim.abilities[call.worker, domain]
+    k0, k1 = call_subkey(sim, episode, call)
+
+    tokens_word, first_word = draw(k0, k1, _P_TOKENS)
+    first = traits.first_token * interpolate(sim.lognormal[traits.first_token_row], first_word)
+    if call.tokens_in > worker.window:
+        latency = int(first + 0.5)
+        return CallOutcome(
+            _OVERFLOW, MISSING, MISSING, -1.0, MISSING, 0, 0, 0, latency, 0.0, 0.0
+        )
+    length = ability.tokens[call.subtask] * interpolate(sim.lognormal[0], tokens_word)
+    tokens_out = int(min(float(tables.rules[0].output_cap), max(1.0, np.floor(length + 0.5))))
+    cost = price(worker, call.tokens_in, tokens_out)
+    latency = int(first + traits.per_token * tokens_out + 0.5)
+
+    answer = MISSING
+    confidence = -1.0
+    verdict = MISSING
+    luck = 0.0
+    format_word, _ = draw(k0, k1, _P_FORMAT)
+    failure = model.verify_failure if call.subtask == _VERIFY else ability.format_failure
+    status = _MALFORMED if format_word < failure else _OK
+    if status == _OK:
+        if call.subtask == _VERIFY:
+            verdict = _verify(sim, tables, episode, steps, call, k0, k1)
+        elif call.subtask == _REVISE:
+            answer, confidence, luck = _revise(sim, tables, episode, steps, call, k0, k1)
+        else:
+            picked = -1
+            if call.subtask == _AGGREGATE:
+                picked = _aggregate(sim, tables, episode, steps, call, k0, k1)
+            if picked >= 0:
+                answer = steps[picked].answer
+                luck = steps[picked].luck
+                own = margin(sim, tables, episode, call.worker, 0.0, 0.0)
+                confidence = stated_confidence(sim, call.worker, own, k0, k1)
+            else:
+                word, _ = draw(k0, k1, _P_LUCK)
+                luck = interpolate(sim.normal, word)
+                distraction = model.distraction * call.context / (call.context + DISTRACTION_SCALE)
+                answer, confidence, _ = _solve(
+                    sim, tables, episode, call, luck, -distraction, k0, k1
+                )
+    score = 1.0 if answer == _CORRECT else 0.0
+    return CallOutcome(
+        status,
+        call.part,
+        answer,
+        confidence,
+        verdict,
+        call.tokens_in,
+        tokens_out,
+        cost,
+        latency,
+        score,
+        luck,
+    )
