@@ -1,6 +1,7 @@
 """The settings of an environment, and the tables they lead to."""
 
 import math
+import operator
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
@@ -97,12 +98,19 @@ class World:
     recorded: Records
 
 
-def _whole_number(name: str, value: object, low: int, high: int) -> int:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool):
-        raise ConfigError(f"{name} must be a whole number, got {value!r}.")
-    if not low <= int(value) <= high:
-        raise ConfigError(f"{name} must lie in [{low}, {high}], got {value!r}.")
-    return int(value)
+def whole_number(name: str, value: object, low: int, high: int) -> int:
+    """Check a setting that must be a whole number in [low, high].
+
+    Raises:
+        ConfigError: It is not.
+    """
+    try:
+        number = operator.index(value)  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        number = low - 1
+    if isinstance(value, bool) or not low <= number <= high:
+        raise ConfigError(f"{name} must be a whole number in [{low}, {high}], got {value!r}.")
+    return number
 
 
 def make_world(config: EnvConfig) -> World:
@@ -115,8 +123,8 @@ def make_world(config: EnvConfig) -> World:
     """
     if config.assumptions not in get_args(Assumptions):
         raise unknown_name("assumptions", config.assumptions, get_args(Assumptions))
-    max_steps = _whole_number("max_steps", config.max_steps, 2, 64)
-    max_workers = _whole_number("max_workers", config.max_workers, 1, 64)
+    max_steps = whole_number("max_steps", config.max_steps, 2, 64)
+    max_workers = whole_number("max_workers", config.max_workers, 1, 64)
     budget = config.budget_usd
     if not (math.isfinite(budget) and 0.0 < budget <= MAX_BUDGET_USD):
         raise ConfigError(f"budget_usd must lie in (0, {MAX_BUDGET_USD:g}], got {budget!r}.")

@@ -69,7 +69,7 @@ def find_named_toml(kind: str, name: str, folder: Path) -> Path:
         return path
     shipped = {file.stem: file for file in folder.glob("*.toml")}
     if name not in shipped:
-        raise unknown_name(kind, name, shipped, f"A path to your own .toml file works too.")
+        raise unknown_name(kind, name, shipped, "A path to your own .toml file works too.")
     return shipped[name]
 
 
@@ -129,7 +129,8 @@ def read_wide_table(path: Path, id_column: str, needed: tuple[str, ...]) -> Wide
         DataFileError: Missing, empty or broken file, missing columns, duplicate ids or columns.
     """
     records = _records(path)
-    _, header = next(records, (0, []))
+    first = next(records, None)
+    header = first[1] if first else None
     if not header:
         raise DataFileError(f"{path}: empty; a header line and one row a query are needed.")
     doubles = sorted({name for name in header if header.count(name) > 1})

@@ -31,9 +31,7 @@ from conductor_gym.workers.recorded import recorded_call
 from conductor_gym.workers.simulated import simulate_call
 
 _CALL = int(Fate.CALL)
-_NO_OUTCOME = CallOutcome(
-    int(Status.OK), MISSING, MISSING, -1.0, MISSING, 0, 0, 0, 0, 0.0, 0.0
-)
+_NO_OUTCOME = CallOutcome(int(Status.OK), MISSING, MISSING, -1.0, MISSING, 0, 0, 0, 0, 0.0, 0.0)
 _SOLVE = int(Subtask.SOLVE)
 _NONE = MISSING
 
@@ -108,9 +106,7 @@ def kernels() -> Kernels:
             steps = state.steps[slots[i]]
             tokens_in = rules.overhead + tables.queries[episode.query].tokens
             for worker in range(tables.workers.shape[0]):
-                call = Call(
-                    _CALL, 0, worker, _SOLVE, 0, _NONE, _NONE, _NONE, 0, 0, tokens_in
-                )
+                call = Call(_CALL, 0, worker, _SOLVE, 0, _NONE, _NONE, _NONE, 0, 0, tokens_in)
                 if rules.recorded == 1:
                     outcome = recorded_call(recorded, tables, episode, call)
                 else:
@@ -248,4 +244,3 @@ class Engine:
             world.tables, world.simulated, world.recorded, self.state, slots, scores, costs
         )
         return scores, costs
-

@@ -1,4 +1,4 @@
-"""Errors meant for the person who made the call: what was given, what is known, how to repair it."""
+"""Errors for the person who made the call: what was given, what is known, how to repair it."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -35,7 +35,9 @@ class MissingExtraError(ConductorError, ImportError):
         super().__init__(f"{what} needs the `{extra}` extra: pip install 'conductor-gym[{extra}]'")
 
 
-def unknown_name(kind: str, given: object, known: Iterable[str], hint: str = "") -> UnknownNameError:
+def unknown_name(
+    kind: str, given: object, known: Iterable[str], hint: str = ""
+) -> UnknownNameError:
     """Build the error for a name that is not among the known ones.
 
     Args:

@@ -1,4 +1,4 @@
-"""The vocabulary of the environment: subtasks, statuses, rules, context levels, units, `CallOutcome`.
+"""The vocabulary: subtasks, statuses, rules, context levels, units, `CallOutcome`.
 
 Frozen with `Conductor-v0`: numbers here are part of recorded decisions and never change meaning.
 

@@ -17,7 +17,7 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 def probit(accuracy: float, format_failure: float) -> float:
-    """z such that (1 - f)·Phi(z) is the accuracy, rounded to 9 decimals."""
+    """Z such that (1 - f)·Phi(z) is the accuracy, rounded to 9 decimals."""
     inner = min(MAX_PROBIT_ACCURACY, accuracy / (1.0 - format_failure))
     return round(NormalDist().inv_cdf(inner), 9)
 
@@ -46,7 +46,7 @@ def predicted_oracle(
 def solve_rho(
     oracle: float, accuracies: Sequence[float], format_failures: Sequence[float]
 ) -> float:
-    """rho at which the predicted oracle equals the published one, rounded to 4 decimals.
+    """Rho at which the predicted oracle equals the published one, rounded to 4 decimals.
 
     Raises:
         ValueError: The oracle is outside what rho in (0, 0.9999) can reach.

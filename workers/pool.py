@@ -96,7 +96,7 @@ class FormatTable(StrictModel):
     """Probability of a malformed answer: a default and exceptions by worker name and domain."""
 
     default: Number
-    exceptions: dict[str, dict[str, Number]] = {}
+    exceptions: dict[str, dict[str, Number]] = Field(default_factory=dict)
 
 
 class DomainCard(StrictModel):
@@ -175,7 +175,7 @@ class Pool(StrictModel):
     output_tokens: tuple[TokenTable, ...] = ()
     format_failure: FormatTable | None = None
     model: ModelCard | None = None
-    domains: dict[str, DomainCard] = {}
+    domains: dict[str, DomainCard] = Field(default_factory=dict)
     recording: Recording | None = None
 
     @model_validator(mode="after")

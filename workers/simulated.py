@@ -134,7 +134,7 @@ def draw(k0: Any, k1: Any, purpose: int) -> Any:
 
 @njit
 def difficulty(sim: Any, tables: Any, episode: Any) -> float:
-    """delta of the query, standard normal; larger is harder."""
+    """Delta of the query, standard normal; larger is harder."""
     model = sim.model[0]
     word, _ = threefry(episode.query0, episode.query1, _U(_DIFFICULTY), _U(0))
     told = tables.queries[episode.query].normals[0]
@@ -143,7 +143,7 @@ def difficulty(sim: Any, tables: Any, episode: Any) -> float:
 
 @njit
 def trouble(sim: Any, tables: Any, episode: Any, worker: int) -> float:
-    """eta of this worker with this query, standard normal; larger is harder."""
+    """Eta of this worker with this query, standard normal; larger is harder."""
     model = sim.model[0]
     traits = sim.traits[worker]
     word, _ = threefry(episode.query0, episode.query1, _U(_TROUBLE), traits.uid)
@@ -168,11 +168,13 @@ def margin(
 
 @njit
 def sensitivity(sim: Any, tables: Any, episode: Any, worker: int, seen: float) -> float:
-    """d' with which a worker tells right from wrong answers to this query."""
+    """D' with which a worker tells right from wrong answers to this query."""
     model = sim.model[0]
     gap = sim.domains[tables.queries[episode.query].domain].verify_gap
     known = margin(sim, tables, episode, worker, 0.0, 0.0)
-    return min(MAX_SENSITIVITY, max(0.0, gap + model.verify_slope * known + model.verify_seen * seen))
+    return min(
+        MAX_SENSITIVITY, max(0.0, gap + model.verify_slope * known + model.verify_seen * seen)
+    )
 
 
 @njit
@@ -219,9 +221,7 @@ def _solve(
 
 
 @njit
-def _verify(
-    sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any
-) -> int:
+def _verify(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any) -> int:
     """1 accepts, 0 rejects: signal detection with a persistent part per (verifier, answer)."""
     model = sim.model[0]
     target = steps[call.target]
@@ -247,9 +247,7 @@ def _verify(
 
 
 @njit
-def _revise(
-    sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any
-) -> Any:
+def _revise(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any) -> Any:
     """(answer, confidence, luck): the revised answer's luck, renewed in part."""
     model = sim.model[0]
     target = steps[call.target]
@@ -271,9 +269,7 @@ def _revise(
 
 
 @njit
-def _aggregate(
-    sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any
-) -> int:
+def _aggregate(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any) -> int:
     """Step of the candidate that the aggregator picks among those it sees whole; -1: none."""
     model = sim.model[0]
     strength = sensitivity(sim, tables, episode, call.worker, 1.0)
@@ -291,10 +287,10 @@ def _aggregate(
             if is_answer(steps[u]) and steps[u].answer == step.answer:
                 votes += int(context_share(steps, episode.steps, call.level, u) == 1.0)
         lasting, _ = threefry(a0, a1, _U(step.answer), _U(0))
-        b0, b1 = absorb(k0, k1, _P_PICK, step.answer)
+        fresh, _ = absorb(k0, k1, _P_PICK, step.answer)
         evidence = model.aggregate_votes * (votes - 1)
         evidence += model.verify_persistent * interpolate(sim.normal, lasting)
-        evidence += model.verify_fresh * interpolate(sim.normal, b0)
+        evidence += model.verify_fresh * interpolate(sim.normal, fresh)
         if step.answer == _CORRECT:
             evidence += strength
         if evidence > highest:
@@ -325,9 +321,7 @@ def simulate_call(sim: Any, tables: Any, episode: Any, steps: Any, call: Any) ->
     first = traits.first_token * interpolate(sim.lognormal[traits.first_token_row], first_word)
     if call.tokens_in > worker.window:
         latency = int(first + 0.5)
-        return CallOutcome(
-            _OVERFLOW, MISSING, MISSING, -1.0, MISSING, 0, 0, 0, latency, 0.0, 0.0
-        )
+        return CallOutcome(_OVERFLOW, MISSING, MISSING, -1.0, MISSING, 0, 0, 0, latency, 0.0, 0.0)
     length = ability.tokens[call.subtask] * interpolate(sim.lognormal[0], tokens_word)
     tokens_out = int(min(float(tables.rules[0].output_cap), max(1.0, np.floor(length + 0.5))))
     cost = price(worker, call.tokens_in, tokens_out)

@@ -79,7 +79,7 @@ def price(worker: Any, tokens_in: int, tokens_out: int) -> int:
 @njit
 def gives_answer(subtask: int) -> bool:
     """Whether an ok call of this subtask becomes the current answer."""
-    return subtask == _SOLVE or subtask == _REVISE or subtask == _AGGREGATE
+    return subtask in (_SOLVE, _REVISE, _AGGREGATE)
 
 
 @njit
@@ -107,9 +107,9 @@ def subtask_rule(tables: Any, episode: Any, steps: Any, subtask: int) -> int:
         return _WITHOUT_IDENTITY
     if rules.subtasks[subtask] == 0:
         return _SUBTASK_UNSUPPORTED
-    if (subtask == _VERIFY or subtask == _REVISE) and episode.current < 0:
+    if (subtask in (_VERIFY, _REVISE)) and episode.current < 0:
         return _NO_CURRENT_ANSWER
-    if subtask == _VOTE or subtask == _AGGREGATE:
+    if subtask in (_VOTE, _AGGREGATE):
         for t in range(episode.steps):
             if is_answer(steps[t]):
                 return _NONE
@@ -144,12 +144,10 @@ def context_share(steps: Any, n: int, level: int, step: int) -> float:
 
 
 @njit
-def plan_call(
-    tables: Any, episode: Any, steps: Any, worker: int, subtask: int, level: int
-) -> Call:
+def plan_call(tables: Any, episode: Any, steps: Any, worker: int, subtask: int, level: int) -> Call:
     """Work out what an action asks for, without making it happen."""
     rule = subtask_rule(tables, episode, steps, subtask)
-    free = subtask == _VOTE or subtask == _SUBMIT
+    free = subtask in (_VOTE, _SUBMIT)
     if rule == _NONE and not free:
         rule = worker_rule(tables, episode, worker)
         if rule == _NONE:
@@ -161,7 +159,7 @@ def plan_call(
         return Call(fate, _NONE, MISSING, subtask, MISSING, MISSING, MISSING, MISSING, 0, 0, 0)
 
     n = episode.steps
-    target = episode.current if subtask == _VERIFY or subtask == _REVISE else MISSING
+    target = episode.current if subtask in (_VERIFY, _REVISE) else MISSING
     target_answer = steps[target].answer if target >= 0 else MISSING
     attempt = 0
     available = 0

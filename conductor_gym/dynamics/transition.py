@@ -134,9 +134,7 @@ def apply_outcome(tables: Any, episode: Any, steps: Any, call: Any, outcome: Any
         reward -= INVALID_PENALTY
 
     episode.steps = n + 1
-    charge = _charge(
-        episode.cost, episode.latency, episode.cost_weight, episode.latency_weight
-    )
+    charge = _charge(episode.cost, episode.latency, episode.cost_weight, episode.latency_weight)
     reward -= (charge - episode.charge) * 1e-9
     episode.charge = charge
 
