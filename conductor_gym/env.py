@@ -1,7 +1,7 @@
 """`Conductor-v0`: the numeric, serial environment, a batch of one."""
 
 import secrets
-from typing import Any, ClassVar, SupportsFloat
+from typing import Any, SupportsFloat
 
 import gymnasium as gym
 import numpy as np
@@ -55,7 +55,7 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
         ConductorError: Unknown names, broken files or settings that cannot work together.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "human"], "render_fps": 4}
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 4}  # noqa: RUF012
 
     def __init__(
         self,

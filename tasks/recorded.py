@@ -30,8 +30,8 @@ def recorded_split(suite: str, card: RecordedCard, split: str) -> Split:
         path = recorded_folder() / card.complete_in
         outcomes = read_wide_table(path, card.id_column, card.complete_for)
         columns = [numbers(outcomes, name, tuple(uids), 0.0, 1.0) for name in card.complete_for]
-        whole = ~np.isnan(np.stack(columns)).any(axis=0)
-        uids = [uid for uid, keep in zip(uids, whole, strict=True) if keep]
+        whole = np.flatnonzero(np.isfinite(np.stack(columns)).all(axis=0))
+        uids = [uids[i] for i in whole.tolist()]
     domains = (card.domain or "",)
     if card.domain_column is not None:
         at = table.columns.index(card.domain_column)

@@ -1,6 +1,7 @@
 """Numbers that an observation shows of a query's text."""
 
 import re
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,8 @@ def hashed_embedding(texts: tuple[str, ...]) -> npt.NDArray[np.float64]:
         float64 [texts, 32] in [-1, 1].
     """
     vectorizer = HashingVectorizer(n_features=EMBEDDING_WIDTH, ngram_range=(1, 2), norm="l2")
-    return np.clip(np.asarray(vectorizer.transform(texts).toarray(), np.float64), -1.0, 1.0)
+    sparse: Any = cast(Any, vectorizer).transform(texts)
+    return np.clip(np.asarray(sparse.toarray(), np.float64), -1.0, 1.0)
 
 
 def surface_features(

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
-from scipy.optimize import brentq  # pyright: ignore[reportUnknownVariableType]
-from scipy.special import ndtr  # pyright: ignore[reportUnknownVariableType]
+from scipy.optimize import brentq
+from scipy.special import ndtr
 
 from conductor_gym.dynamics.quantiles import interpolated_mean, lognormal_factors
 
 MAX_PROBIT_ACCURACY = 0.9995
 """Accuracy given that the format holds is cut here, so that its probit stays finite."""
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(201)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_NODES, _RAW_WEIGHTS = np.polynomial.hermite_e.hermegauss(201)
+_WEIGHTS = _RAW_WEIGHTS / _RAW_WEIGHTS.sum()
 
 
 def probit(accuracy: float, format_failure: float) -> float:

@@ -19,7 +19,7 @@ _FILE = Path(__file__).with_name("normal_quantiles.txt")
 @cache
 def normal_quantiles() -> npt.NDArray[np.float64]:
     """The committed table, float64 [1025]."""
-    return np.array([float(line) for line in _FILE.read_text().split()])
+    return np.loadtxt(_FILE, np.float64)
 
 
 def make_normal_quantiles() -> npt.NDArray[np.float64]:
@@ -33,7 +33,7 @@ def make_normal_quantiles() -> npt.NDArray[np.float64]:
     rest = (SIZE - 1 - moment) / 2 * 3 - last**2
     end = (-last + np.sqrt(last**2 + 4 * rest)) / 2
     table[0], table[-1] = -end, end
-    return np.round(table, 9)
+    return np.array([round(x, 9) for x in table.tolist()])
 
 
 def lognormal_factors(sigma: float) -> npt.NDArray[np.float64]:
