@@ -3,6 +3,7 @@
 import math
 import operator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, get_args
 
 import numpy as np
@@ -113,8 +114,9 @@ def whole_number(name: str, value: object, low: int, high: int) -> int:
     return number
 
 
+@lru_cache(maxsize=16)
 def make_world(config: EnvConfig) -> World:
-    """Load and join pool and suite.
+    """Load and join pool and suite; kept in memory, so treat the arrays as read only.
 
     Raises:
         UnknownNameError: Unknown pool, suite, split or assumptions.

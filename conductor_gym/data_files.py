@@ -5,6 +5,7 @@ import gzip
 import io
 import math
 import os
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +72,27 @@ def find_named_toml(kind: str, name: str, folder: Path) -> Path:
     if name not in shipped:
         raise unknown_name(kind, name, shipped, "A path to your own .toml file works too.")
     return shipped[name]
+
+
+def write_beside_and_rename(path: Path, content: bytes) -> None:
+    """Write a file so that readers see the old one or the new one, never half.
+
+    Raises:
+        DataFileError: The folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as f:
+            beside = Path(f.name)
+            f.write(content)
+            f.flush()
+            os.fsync(f.fileno())
+        beside.chmod(0o644)
+        beside.replace(path)
+    except OSError as error:
+        raise DataFileError(f"{path}: cannot be written ({error.strerror}).") from None
 
 
 def recorded_folder() -> Path:

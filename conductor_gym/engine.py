@@ -20,9 +20,11 @@ from conductor_gym.errors import ConfigError, InvalidActionError
 from conductor_gym.spaces import BUDGET_COLUMNS, HISTORY_COLUMNS, WORKER_COLUMNS, mask_width
 from conductor_gym.types import (
     CONTEXT_LEVELS,
+    MICROSECONDS,
     MISSING,
     N_LEVELS,
     N_SUBTASKS,
+    NANO_USD,
     CallOutcome,
     Status,
     Subtask,
@@ -43,13 +45,27 @@ class Kernels(NamedTuple):
         start: ``(tables, state, slots, streams, indices, observation)`` starts episodes.
         step: ``(tables, simulated, recorded, state, actions, rewards, observation)`` steps every
             slot whose episode is not over.
-        first_solves: ``(tables, simulated, recorded, state, slots, scores, costs)`` looks at what
-            each worker's first isolated solve would give, without making it.
+        first_solves: ``(tables, simulated, recorded, state, slots, scores, costs, latencies)``
+            looks at what each worker's first isolated solve would give, without making it.
     """
 
     start: Callable[..., None]
     step: Callable[..., None]
     first_solves: Callable[..., None]
+
+
+class FirstSolves(NamedTuple):
+    """What each worker's first isolated `solve` would give, all float64 [slots, workers].
+
+    Attributes:
+        quality: In [0, 1].
+        cost_usd: USD.
+        latency_s: Seconds.
+    """
+
+    quality: npt.NDArray[np.float64]
+    cost_usd: npt.NDArray[np.float64]
+    latency_s: npt.NDArray[np.float64]
 
 
 @cache
@@ -97,7 +113,14 @@ def kernels() -> Kernels:
 
     @cached_njit
     def first_solves(
-        tables: Any, simulated: Any, recorded: Any, state: Any, slots: Any, scores: Any, costs: Any
+        tables: Any,
+        simulated: Any,
+        recorded: Any,
+        state: Any,
+        slots: Any,
+        scores: Any,
+        costs: Any,
+        latencies: Any,
     ) -> None:
         _ = fingerprint
         rules = tables.rules[0]
@@ -113,6 +136,7 @@ def kernels() -> Kernels:
                     outcome = simulate_call(simulated, tables, episode, steps, call)
                 scores[i, worker] = outcome.score
                 costs[i, worker] = outcome.cost
+                latencies[i, worker] = outcome.latency
 
     return Kernels(start, step, first_solves)
 
@@ -225,22 +249,28 @@ class Engine:
             raise InvalidActionError(f"action {tuple(bad.tolist())} is out of range. {meaning}")
         return np.ascontiguousarray(given, np.int64)
 
-    def first_solves(
-        self, slots: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    def first_solves(self, slots: npt.NDArray[np.int64]) -> FirstSolves:
         """What each worker's first isolated `solve` would give now. For privileged agents only.
 
         Args:
             slots: int64 [k].
 
         Returns:
-            Scores float64 [k, workers] and costs int64 [k, workers] in nano-USD.
+            One row a slot, one column a worker of the pool.
         """
         workers = len(self.world.tables.workers)
         scores = np.empty((len(slots), workers), np.float64)
         costs = np.empty((len(slots), workers), np.int64)
+        latencies = np.empty((len(slots), workers), np.int64)
         world = self.world
         self._kernels.first_solves(
-            world.tables, world.simulated, world.recorded, self.state, slots, scores, costs
+            world.tables,
+            world.simulated,
+            world.recorded,
+            self.state,
+            slots,
+            scores,
+            costs,
+            latencies,
         )
-        return scores, costs
+        return FirstSolves(scores, costs / NANO_USD, latencies / MICROSECONDS)

@@ -38,8 +38,8 @@ def predicted_oracle(
     wrong = np.ones_like(_NODES)
     for accuracy, failure in zip(accuracies, format_failures, strict=True):
         z = probit(accuracy, failure)
-        right = ndtr((z - np.sqrt(rho) * _NODES) / np.sqrt(1.0 - rho))
-        wrong *= 1.0 - (1.0 - failure) * right
+        margins = (z - np.sqrt(rho) * _NODES) / np.sqrt(1.0 - rho)
+        wrong *= 1.0 - (1.0 - failure) * np.asarray(ndtr(margins), np.float64)
     return float(1.0 - _WEIGHTS @ wrong)
 
 

@@ -1,5 +1,6 @@
 """Pools as data: the schema of a pool's TOML file. Every number names its source."""
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -207,6 +208,10 @@ class Pool(StrictModel):
             if strangers:
                 raise ValueError(f"{section}: no worker is named {', '.join(strangers)}")
         return self
+
+    def content_hash(self) -> str:
+        """BLAKE2b of everything the file says, 16 hex digits."""
+        return hashlib.blake2b(self.model_dump_json().encode(), digest_size=8).hexdigest()
 
     def token_means(self) -> dict[str, dict[str, float]]:
         """Mean output tokens of a solve by worker name and domain, all tables together."""

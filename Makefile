@@ -1,0 +1,47 @@
+# Everything runs in .venv, which is made on first use. Needs python3.11, pip and git.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# A folder of recorded tables beside the checkout is used where there is one.
+RECORDED := $(or $(CONDUCTOR_GYM_RECORDED),$(wildcard ../shared/recorded))
+export CONDUCTOR_GYM_RECORDED := $(RECORDED)
+STEPS ?= 1500000
+RECORDED_TRACK ?= mmlu-pro
+
+.DEFAULT_GOAL := help
+.PHONY: help install leaderboard test check clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# torch is installed first by its exact pin: the CPU wheel where one is at hand.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/pip install -q -c constraints.txt -e ".[rl,report,dev]"
+	touch $@
+
+install: $(VENV)/installed ## Make .venv with everything that tests and leaderboard need
+
+leaderboard: $(VENV)/installed ## Train quick PPO policies, score every agent, print the board
+	$(BIN)/conductor-gym train maskable-ppo --track paper --timesteps $(STEPS)
+	$(BIN)/conductor-gym run --agent all --track paper
+	@if [ -n "$(RECORDED)" ]; then \
+	  $(BIN)/conductor-gym run --agent all --track $(RECORDED_TRACK); \
+	else \
+	  echo "no recorded tables (CONDUCTOR_GYM_RECORDED is not set): simulated track only"; \
+	fi
+	$(BIN)/conductor-gym report
+
+test: $(VENV)/installed ## Run the tests
+	$(BIN)/pytest -n 2
+
+check: $(VENV)/installed ## Lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+clean: ## Remove .venv and caches; keep results and models
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

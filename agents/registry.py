@@ -1,0 +1,141 @@
+"""Every agent by name: where it is, and one line on what it does."""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from conductor_gym.agents.base import Agent, Setting
+from conductor_gym.errors import ConfigError, unknown_name
+from conductor_gym.types import Subtask
+
+
+@dataclass(frozen=True)
+class AgentCard:
+    """One line of `conductor-gym list agents`.
+
+    Attributes:
+        entry: ``"module:Class"``, imported when the agent is made.
+        summary: What it does.
+        privileged: A reference that sees what no agent may see.
+        trained: Made by `conductor-gym train` and loaded from a folder.
+        takes_worker: Named as ``NAME:WORKER``.
+        needs: Subtasks without which it makes no sense; where one is missing it shows n/a.
+        needs_confidence: Likewise for stated confidence.
+    """
+
+    entry: str
+    summary: str
+    privileged: bool = False
+    trained: bool = False
+    takes_worker: bool = False
+    needs: frozenset[Subtask] = frozenset()
+    needs_confidence: bool = False
+
+
+_HERE = "conductor_gym.agents."
+AGENTS: dict[str, AgentCard] = {
+    "submit-nothing": AgentCard(
+        _HERE + "submit_nothing:SubmitNothing", "ends at once: utility 0, a reference"
+    ),
+    "random": AgentCard(_HERE + "random_valid:RandomValid", "any valid action"),
+    "single": AgentCard(
+        _HERE + "single:SingleWorker", "asks one worker once (single:WORKER)", takes_worker=True
+    ),
+    "best-single": AgentCard(_HERE + "single:BestSingle", "the worker that was best on train"),
+    "best-by-domain": AgentCard(
+        _HERE + "single:BestByDomain", "the worker that was best on train, per domain"
+    ),
+    "rules": AgentCard(
+        _HERE + "rules:HardRules",
+        "hard-coded roles: solve, cheap check, revise once",
+        needs=frozenset({Subtask.VERIFY, Subtask.REVISE}),
+    ),
+    "cascade": AgentCard(
+        _HERE + "cascade:Cascade",
+        "escalates while stated confidence is low, tuned on train",
+        needs_confidence=True,
+    ),
+    "self-consistency": AgentCard(
+        _HERE + "voting:SelfConsistency",
+        "five samples of the best single worker, then a vote",
+        needs=frozenset({Subtask.VOTE}),
+    ),
+    "plurality": AgentCard(
+        _HERE + "voting:Plurality",
+        "every worker once, then a vote",
+        needs=frozenset({Subtask.VOTE}),
+    ),
+    "verify-revise": AgentCard(
+        _HERE + "verify_revise:VerifyRevise",
+        "another worker verifies, what it rejects is revised",
+        needs=frozenset({Subtask.VERIFY, Subtask.REVISE}),
+    ),
+    "ppo": AgentCard(
+        _HERE + "ppo:PPOAgent", "SB3 PPO conditioned on the cost weight", trained=True
+    ),
+    "maskable-ppo": AgentCard(
+        _HERE + "ppo:PPOAgent", "sb3-contrib MaskablePPO, likewise", trained=True
+    ),
+    "clairvoyant": AgentCard(
+        _HERE + "clairvoyant:ClairvoyantSingleCall",
+        "best realized single call: privileged reference",
+        privileged=True,
+    ),
+}
+
+
+def agent_card(name: str) -> AgentCard:
+    """The card of an agent; `single:WORKER` has the card of `single`.
+
+    Raises:
+        UnknownNameError: No such agent.
+    """
+    base = name.partition(":")[0]
+    if base not in AGENTS:
+        raise unknown_name("agent", name, AGENTS, "See `conductor-gym list agents`.")
+    return AGENTS[base]
+
+
+def what_is_missing(name: str, setting: Setting) -> str | None:
+    """Why an agent makes no sense in a setting, or None where it does.
+
+    Raises:
+        UnknownNameError: No such agent.
+    """
+    card = agent_card(name)
+    missing = sorted(subtask.name.lower() for subtask in card.needs - setting.subtasks)
+    if missing:
+        return f"needs {', '.join(missing)}, which this backend does not have"
+    if card.needs_confidence and not setting.confidence:
+        return "needs stated confidence, which is not recorded"
+    return None
+
+
+def make_agent(name: str, setting: Setting, model: Path | None = None) -> Agent:
+    """Build an agent, fitting it on the train split where it learns from that.
+
+    Args:
+        name: As in `conductor-gym list agents`.
+        setting: What it is built for.
+        model: Folder that `conductor-gym train` wrote, for trained agents.
+
+    Raises:
+        UnknownNameError: Unknown agent or worker.
+        ConfigError: A worker or model that is missing or not wanted.
+    """
+    card = agent_card(name)
+    base, _, worker = name.partition(":")
+    if card.takes_worker and not worker:
+        raise ConfigError(f"name a worker: {base}:WORKER, one of {', '.join(setting.workers)}.")
+    if worker and not card.takes_worker:
+        raise ConfigError(f"agent {base!r} takes no worker, got {name!r}.")
+    module, _, attribute = card.entry.partition(":")
+    make = getattr(importlib.import_module(module), attribute)
+    if card.trained:
+        if model is None:
+            raise ConfigError(
+                f"agent {name!r} is trained: run `conductor-gym train {name}` first, "
+                "or name its folder with --model."
+            )
+        return make(setting, model)
+    return make(setting, worker) if worker else make(setting)

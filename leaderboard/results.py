@@ -1,0 +1,250 @@
+"""Result files: one agent on one track, with everything needed to recompute it."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from conductor_gym.agents.registry import agent_card, make_agent, what_is_missing
+from conductor_gym.config import make_world
+from conductor_gym.data_files import write_beside_and_rename
+from conductor_gym.errors import ConfigError, DataFileError
+from conductor_gym.leaderboard.evaluate import STREAM, Episodes, play
+from conductor_gym.leaderboard.metrics import Estimate, estimate
+from conductor_gym.leaderboard.tracks import find_track
+from conductor_gym.reward import COST_WEIGHTS, HEADLINE_COST_WEIGHT, utility
+from conductor_gym.types import MICROSECONDS, NANO_USD
+
+FORMAT = 1
+DISTRIBUTIONS = ("conductor-gym", "gymnasium", "numpy", "numba", "torch", "stable-baselines3")
+MAX_EPISODES = 1_000_000
+
+
+class Record(BaseModel):
+    """Base of the parts of a result file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class AtCostWeight(Record):
+    """One agent at one cost weight: metrics, then one entry per episode in order of the index.
+
+    Attributes:
+        latency_s: Median and 95th percentile of an episode's seconds; None where not recorded.
+        steps: Mean number of steps.
+        invalid_actions: All invalid actions.
+        qualities: In [0, 1].
+        costs: nano-USD.
+        decisions: Packed actions, see `conductor_gym.leaderboard.evaluate.pack_action`.
+    """
+
+    cost_weight: float
+    quality: Estimate
+    cost_usd: Estimate
+    utility: Estimate
+    latency_s: dict[str, float] | None
+    steps: float
+    invalid_actions: int
+    qualities: list[float]
+    costs: list[int]
+    decisions: list[list[int]]
+
+
+class Result(Record):
+    """A result file.
+
+    Attributes:
+        status: ``"preview"`` until the statistical model has been held against data.
+        kind: Whether outcomes were simulated or recorded.
+        not_applicable: Why the agent shows n/a here, or None.
+        environment: Settings of the scored environment; its cost weight stands in each entry.
+        content: Hashes of suite split and pool.
+        command: How the row was made.
+        at: One entry per cost weight.
+    """
+
+    format: int = FORMAT
+    status: Literal["preview"] = "preview"
+    agent: str
+    track: str
+    kind: Literal["simulated", "recorded"]
+    privileged: bool
+    not_applicable: str | None = None
+    episodes: int
+    seed: int
+    stream: int = STREAM
+    environment: dict[str, Any]
+    content: dict[str, str]
+    prices_as_of: str
+    model: dict[str, Any] | None
+    versions: dict[str, str]
+    commit: str | None
+    command: str
+    wall_s: float
+    at: list[AtCostWeight]
+
+    def summary(self) -> dict[str, Any]:
+        """What `conductor-gym run --json` prints: the metrics without the episodes."""
+        per_episode = {"qualities", "costs", "decisions"}
+        rows = [entry.model_dump(exclude=per_episode) for entry in self.at]
+        shown = self.model_dump(exclude={"at", "model"})
+        if rows:
+            headline = min(rows, key=lambda row: abs(row["cost_weight"] - HEADLINE_COST_WEIGHT))
+            shown |= headline
+        return shown | {"at": rows}
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": sys.version.split()[0]}
+    for name in DISTRIBUTIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str | None:
+    """Commit of the checkout this code runs from, with ``+`` where it was changed."""
+    here = Path(__file__).resolve().parent
+    try:
+        out = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return out.stdout.strip() or None
+
+
+def _at(played: Episodes, cost_weight: float, latency_known: bool) -> AtCostWeight:
+    cost = played.cost / NANO_USD
+    seconds = played.latency / MICROSECONDS
+    latency = None
+    if latency_known:
+        p50, p95 = np.quantile(seconds, [0.5, 0.95])
+        latency = {"p50": float(p50), "p95": float(p95)}
+    return AtCostWeight(
+        cost_weight=cost_weight,
+        quality=estimate(played.quality),
+        cost_usd=estimate(cost),
+        utility=estimate(utility(played.quality, cost, seconds, cost_weight)),
+        latency_s=latency,
+        steps=float(np.mean([len(row) for row in played.decisions])),
+        invalid_actions=int(played.invalid.sum()),
+        qualities=played.quality.tolist(),
+        costs=played.cost.tolist(),
+        decisions=played.decisions,
+    )
+
+
+def evaluate(
+    agent: str,
+    track_name: str,
+    episodes: int | None = None,
+    cost_weights: tuple[float, ...] = COST_WEIGHTS,
+    seed: int = 0,
+    model: Path | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> Result:
+    """Score an agent on a track at each cost weight.
+
+    Args:
+        agent: Name of the agent.
+        track_name: Name of the track.
+        episodes: Queries played; the whole split where None.
+        cost_weights: Quality points per cent.
+        seed: For agents that draw.
+        model: Folder of a trained agent.
+        advance: Called with the number of episodes finished.
+
+    Raises:
+        ConductorError: Unknown names, missing data or models, a broken agent.
+    """
+    began = time.perf_counter()
+    track = find_track(track_name)
+    card = agent_card(agent)
+    world = make_world(track.evaluation(HEADLINE_COST_WEIGHT))
+    number = len(world.data.uids) if episodes is None else episodes
+    if not 1 <= number <= MAX_EPISODES:
+        raise ConfigError(f"episodes must lie in [1, {MAX_EPISODES}], got {number}.")
+    missing = what_is_missing(agent, track.setting(HEADLINE_COST_WEIGHT, seed))
+    at: list[AtCostWeight] = []
+    trained_as: dict[str, Any] | None = None
+    if missing is None:
+        for weight in cost_weights:
+            policy = make_agent(agent, track.setting(weight, seed), model)
+            trained_as = getattr(policy, "card", None)
+            played = play(
+                policy,
+                track.evaluation(weight),
+                number,
+                privileged=card.privileged,
+                advance=advance,
+            )
+            at.append(_at(played, weight, bool(world.tables.rules[0]["latency_known"])))
+    return Result(
+        agent=agent,
+        track=track_name,
+        kind=track.kind,
+        privileged=card.privileged,
+        not_applicable=missing,
+        episodes=number,
+        seed=seed,
+        environment=track.evaluation(HEADLINE_COST_WEIGHT).as_dict() | {"cost_weight": None},
+        content={"suite": world.data.content_hash(), "pool": world.pool.content_hash()},
+        prices_as_of=world.pool.prices_as_of,
+        model=trained_as,
+        versions=_versions(),
+        commit=_commit(),
+        command=f"conductor-gym run --agent {agent} --track {track_name} "
+        f"--episodes {number} --seed {seed}",
+        wall_s=round(time.perf_counter() - began, 2),
+        at=at,
+    )
+
+
+def result_path(folder: Path, track: str, agent: str) -> Path:
+    """Where a result is kept: ``FOLDER/TRACK/AGENT.json``, with a colon made a dash."""
+    return folder / track / f"{agent.replace(':', '-').replace('/', '-')}.json"
+
+
+def write_result(result: Result, folder: Path) -> Path:
+    """Write a result file, whole or not at all, and return its path."""
+    path = result_path(folder, result.track, result.agent)
+    write_beside_and_rename(path, result.model_dump_json().encode())
+    return path
+
+
+def read_result(path: Path) -> Result:
+    """Read a result file.
+
+    Raises:
+        DataFileError: Not readable or not a result of this format.
+    """
+    try:
+        result = Result.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise DataFileError(f"{path}: cannot be read ({error.strerror}).") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "(top level)"
+        raise DataFileError(
+            f"{path}: not a result file: {where}: {first['msg']}. Remove it or run the agent again."
+        ) from None
+    if result.format != FORMAT:
+        raise DataFileError(
+            f"{path}: result format {result.format}, this version reads {FORMAT}. "
+            "Run the agent again."
+        )
+    return result

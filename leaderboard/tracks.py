@@ -1,0 +1,90 @@
+"""Tracks: which pool, suite, split and key a row of the board is measured on."""
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import RootModel
+
+from conductor_gym.agents.base import Setting
+from conductor_gym.config import EnvConfig, make_world
+from conductor_gym.data_files import StrictModel, load_toml
+from conductor_gym.errors import DataFileError, unknown_name
+from conductor_gym.reward import HEADLINE_COST_WEIGHT
+from conductor_gym.types import Assumptions, Subtask
+
+TRACKS_FILE = Path(__file__).with_name("tracks.toml")
+
+
+class Track(StrictModel):
+    """One track; `evaluation` and `training` give the two environments that belong to it."""
+
+    title: str
+    kind: Literal["simulated", "recorded"]
+    pool: str
+    suite: str
+    split: str
+    key: str
+
+    def evaluation(self, cost_weight: float, assumptions: Assumptions = "mid") -> EnvConfig:
+        """The environment that is scored, at one cost weight."""
+        return EnvConfig(
+            pool=self.pool,
+            suite=self.suite,
+            split=self.split,
+            key=self.key,
+            cost_weight=cost_weight,
+            assumptions=assumptions,
+        )
+
+    def training(self, assumptions: Assumptions = "mid") -> EnvConfig:
+        """The environment agents learn from: train split, public key, cost weights drawn."""
+        return EnvConfig(pool=self.pool, suite=self.suite, split="train", assumptions=assumptions)
+
+    def setting(self, cost_weight: float, seed: int = 0) -> Setting:
+        """What an agent is told before it is scored at one cost weight."""
+        train = self.training()
+        world = make_world(train)
+        rules = world.tables.rules[0]
+        return Setting(
+            train=train,
+            workers=world.pool.worker_names,
+            domains=world.data.domains,
+            subtasks=frozenset(s for s in Subtask if rules["subtasks"][s]),
+            confidence=world.pool.backend == "simulated",
+            cost_weight=cost_weight,
+            seed=seed,
+        )
+
+    def size(self) -> int:
+        """Queries of the scored split."""
+        return len(make_world(self.evaluation(HEADLINE_COST_WEIGHT)).data.uids)
+
+    def is_available(self) -> bool:
+        """Whether the track's data is on this machine."""
+        try:
+            make_world(self.training())
+        except DataFileError:
+            return False
+        return True
+
+
+class _Tracks(RootModel[dict[str, Track]]):
+    """The file of tracks."""
+
+
+@cache
+def tracks() -> dict[str, Track]:
+    """Every track by name."""
+    return load_toml(TRACKS_FILE, _Tracks).root
+
+
+def find_track(name: str) -> Track:
+    """One track by name.
+
+    Raises:
+        UnknownNameError: No such track.
+    """
+    if name not in tracks():
+        raise unknown_name("track", name, tracks(), "See `conductor-gym list tracks`.")
+    return tracks()[name]

@@ -1,0 +1,150 @@
+"""Agents: valid, independent of batching, recomputable, and as good as they say."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conductor_gym.agents.base import Setting
+from conductor_gym.agents.experience import collect_single_calls
+from conductor_gym.agents.registry import AGENTS, make_agent, what_is_missing
+from conductor_gym.agents.single import train_utility
+from conductor_gym.errors import ConfigError, InvalidActionError, UnknownNameError
+from conductor_gym.leaderboard.evaluate import Replay, pack_action, play, unpack_action
+from conductor_gym.leaderboard.tracks import find_track
+from conductor_gym.reward import utility
+from conductor_gym.types import N_LEVELS, N_SUBTASKS
+
+UNTRAINED = [name for name, card in AGENTS.items() if not card.trained and not card.takes_worker]
+WEIGHT = 0.05
+PAPER = find_track("paper")
+
+
+def setting(weight: float = WEIGHT, seed: int = 0) -> Setting:
+    return PAPER.setting(weight, seed)
+
+
+def scored(name: str, episodes: int, batch: int = 4096, weight: float = WEIGHT) -> Any:
+    agent = make_agent(name, setting(weight))
+    privileged = AGENTS[name.partition(":")[0]].privileged
+    return play(agent, PAPER.evaluation(weight), episodes, batch, privileged=privileged)
+
+
+@pytest.mark.parametrize("name", [*UNTRAINED, "single:gpt-5"])
+def test_an_agents_score_does_not_depend_on_the_batch_size(name: str) -> None:
+    whole, pieces = scored(name, 150), scored(name, 150, batch=37)
+    assert whole.decisions == pieces.decisions
+    assert (whole.quality == pieces.quality).all()
+    assert (whole.cost == pieces.cost).all()
+
+
+@pytest.mark.parametrize("name", UNTRAINED)
+def test_decisions_alone_recompute_a_score(name: str) -> None:
+    played = scored(name, 120)
+    again = play(Replay(played.decisions), PAPER.evaluation(WEIGHT), 120, privileged=True)
+    assert again.decisions == played.decisions
+    assert (again.quality == played.quality).all()
+    assert (again.cost == played.cost).all()
+
+
+@pytest.mark.parametrize("name", UNTRAINED)
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_shipped_agents_never_choose_an_invalid_action(name: str, weight: float) -> None:
+    assert scored(name, 400, weight=weight).invalid.sum() == 0
+
+
+def test_random_agent_uses_every_kind_of_action_and_its_seed() -> None:
+    config = PAPER.evaluation(WEIGHT)
+    played = [play(make_agent("random", setting(seed=s)), config, 500) for s in (0, 0, 1)]
+    assert played[0].decisions == played[1].decisions
+    assert played[0].decisions != played[2].decisions
+    seen = np.array([unpack_action(code) for row in played[0].decisions for code in row])
+    assert set(seen[:, 0].tolist()) == set(range(7))
+    assert set(seen[:, 1].tolist()) == {0, 2, 3, 5, 6, 7}
+    assert set(seen[:, 2].tolist()) == set(range(7))
+
+
+def test_packed_actions_unpack_to_themselves() -> None:
+    grid = np.stack(np.meshgrid(range(8), range(N_SUBTASKS), range(N_LEVELS)), -1).reshape(-1, 3)
+    codes = pack_action(grid.astype(np.int64))
+    assert len(set(codes.tolist())) == len(grid)
+    assert [unpack_action(code) for code in codes.tolist()] == [tuple(row) for row in grid.tolist()]
+
+
+def test_best_single_is_the_single_worker_with_the_highest_train_utility() -> None:
+    for weight in (0.0, 0.05, 0.5, 1.0):
+        agent: Any = make_agent("best-single", setting(weight))
+        means = train_utility(setting(weight)).mean(axis=0)
+        assert means[agent.worker] == means.max()
+    dear: Any = make_agent("best-single", setting(0.0))
+    cheap: Any = make_agent("best-single", setting(1.0))
+    assert dear.worker != cheap.worker, "the grid of cost weights should change the best worker"
+
+
+def test_best_by_domain_beats_best_single_on_the_queries_it_was_chosen_on() -> None:
+    calls = collect_single_calls(setting().train)
+    gains = train_utility(setting())
+    agent: Any = make_agent("best-by-domain", setting())
+    rows = np.arange(len(gains))
+    assert gains[rows, agent.by_domain[calls.domain]].mean() > gains.mean(axis=0).max()
+
+
+def test_cascade_was_tuned_to_at_least_the_best_single_worker_on_train() -> None:
+    from conductor_gym.agents.cascade import Cascade
+
+    for weight in (0.0, 0.05, 0.5):
+        cascade = Cascade(setting(weight))
+        played = play(cascade, replace(setting(weight).train, cost_weight=weight), 8000)
+        reached = utility(played.quality, played.cost / 1e9, 0.0, weight).mean()
+        assert reached >= train_utility(setting(weight)).mean(axis=0).max() - 1e-9
+
+
+def test_clairvoyant_is_at_least_as_good_as_every_single_call_on_every_query() -> None:
+    config = PAPER.evaluation(WEIGHT)
+    best = scored("clairvoyant", 1000)
+    top = utility(best.quality, best.cost / 1e9, 0.0, WEIGHT)
+    assert (top >= 0).all()
+    for worker in setting().workers:
+        single = play(make_agent(f"single:{worker}", setting()), config, 1000)
+        assert (top >= utility(single.quality, single.cost / 1e9, 0.0, WEIGHT) - 1e-12).all()
+
+
+def test_only_agents_marked_privileged_are_given_the_engine() -> None:
+    clairvoyant = make_agent("clairvoyant", setting())
+    unbound = play(clairvoyant, PAPER.evaluation(WEIGHT), 50)
+    assert unbound.cost.sum() == 0, "without the engine it has nothing to go by"
+
+
+def test_voters_vote_and_verifiers_verify() -> None:
+    def subtasks(name: str) -> set[tuple[int, ...]]:
+        return {
+            tuple(unpack_action(code)[1] for code in row) for row in scored(name, 200).decisions
+        }
+
+    assert (0, 0, 0, 0, 0, 6, 7) in subtasks("self-consistency")
+    assert (0, 0, 0, 0, 0, 0, 0, 6, 7) in subtasks("plurality")
+    assert {(0, 2, 7), (0, 2, 3, 2, 7)} <= subtasks("verify-revise")
+    assert {(0, 2, 7), (0, 2, 3, 7)} <= subtasks("rules")
+
+
+def test_an_agent_that_returns_nonsense_is_named() -> None:
+    class Broken:
+        def act(self, observation: Any) -> Any:
+            return np.zeros((len(observation["budget"]), 2), np.int64)
+
+    broken: Any = Broken()
+    with pytest.raises(InvalidActionError, match=r"Broken\.act"):
+        play(broken, PAPER.evaluation(WEIGHT), 5)
+
+
+def test_agent_names_that_do_not_exist_name_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="'best-single'"):
+        make_agent("best-singel", setting())
+    with pytest.raises(UnknownNameError, match="'gpt-5'"):
+        make_agent("single:gpt5", setting())
+    with pytest.raises(ConfigError, match="single:WORKER"):
+        make_agent("single", setting())
+    with pytest.raises(ConfigError, match="conductor-gym train ppo"):
+        make_agent("ppo", setting())
+    assert what_is_missing("plurality", setting()) is None
