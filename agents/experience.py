@@ -11,6 +11,7 @@ from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
 from conductor_gym.spaces import HISTORY_COLUMNS
 from conductor_gym.types import NANO_USD, Subtask
+from conductor_gym.world import World, make_world
 
 _SLOTS = 2048
 
@@ -31,14 +32,18 @@ class SingleCalls(NamedTuple):
     domain: npt.NDArray[np.int64]
 
 
-@lru_cache(maxsize=8)
 def collect_single_calls(config: EnvConfig) -> SingleCalls:
     """Play one pass of stream 0 once for every worker: solve, submit.
 
     Args:
         config: The training environment.
     """
-    engine = Engine(config, _SLOTS)
+    return _collect(make_world(config))
+
+
+@lru_cache(maxsize=8)
+def _collect(world: World) -> SingleCalls:
+    engine = Engine(world.config, _SLOTS)
     queries, workers = len(engine.world.data.uids), len(engine.world.pool.workers)
     table = np.empty((3, queries, workers))
     observation = engine.new_observation()

@@ -7,6 +7,7 @@ import math
 import os
 import tempfile
 import tomllib
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -95,6 +96,23 @@ def write_beside_and_rename(path: Path, content: bytes) -> None:
         raise DataFileError(f"{path}: cannot be written ({error.strerror}).") from None
 
 
+FileStamp = tuple[str, int, int]
+"""Path, time of change in nanoseconds and size: enough to notice that a file is another one."""
+
+
+def recorded_stamp(*names: str) -> tuple[FileStamp, ...]:
+    """Stamps of files in the folder of recorded tables; zeros for a missing one."""
+    stamps: list[FileStamp] = []
+    for name in names:
+        path = (recorded_folder() / name).absolute()
+        try:
+            seen = path.stat()
+            stamps.append((str(path), seen.st_mtime_ns, seen.st_size))
+        except OSError:
+            stamps.append((str(path), 0, 0))
+    return tuple(stamps)
+
+
 def recorded_folder() -> Path:
     """Folder of recorded tables: `CONDUCTOR_GYM_RECORDED`, or one in the user's cache."""
     return Path(os.environ.get(RECORDED_FOLDER_VARIABLE) or DEFAULT_RECORDED_FOLDER).expanduser()
@@ -120,9 +138,12 @@ def _open_text(path: Path) -> io.TextIOBase:
             f"recorded table {path} does not exist. Set {RECORDED_FOLDER_VARIABLE} to the folder "
             "that holds your recorded tables."
         )
-    if path.suffix == ".gz":
-        return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
+    try:
+        if path.suffix == ".gz":
+            return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8", newline="")
+        return path.open(encoding="utf-8", newline="")
+    except OSError as error:
+        raise DataFileError(f"{path}: cannot be read ({error.strerror}).") from None
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -135,7 +156,7 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
         except UnicodeDecodeError as error:
             near = f"after line {reader.line_num}"
             raise DataFileError(f"{path}: not UTF-8 {near} ({error.reason}).") from None
-        except (csv.Error, EOFError, OSError) as error:
+        except (csv.Error, EOFError, OSError, zlib.error) as error:
             raise DataFileError(f"{path}: broken near line {reader.line_num}: {error}.") from None
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from conductor_gym.config import EnvConfig, World, make_world
+from conductor_gym.config import EnvConfig
 from conductor_gym.dynamics.call import Call, Fate, plan_call
 from conductor_gym.dynamics.jit import cached_njit, source_fingerprint
 from conductor_gym.dynamics.observation import observe
@@ -31,6 +31,7 @@ from conductor_gym.types import (
 )
 from conductor_gym.workers.recorded import recorded_call
 from conductor_gym.workers.simulated import simulate_call
+from conductor_gym.world import World, make_world
 
 _CALL = int(Fate.CALL)
 _NO_OUTCOME = CallOutcome(int(Status.OK), MISSING, MISSING, -1.0, MISSING, 0, 0, 0, 0, 0.0, 0.0)
@@ -196,6 +197,9 @@ class Engine:
         """
         if len(slots) and (int(streams.min()) < 0 or int(indices.min()) < 0):
             raise ConfigError("seeds and episode indices must not be negative.")
+        slots, streams, indices = (
+            np.ascontiguousarray(array, np.int64) for array in (slots, streams, indices)
+        )
         self._kernels.start(self.world.tables, self.state, slots, streams, indices, observation)
 
     def step(

@@ -12,7 +12,7 @@ from conductor_gym.engine import Engine
 from conductor_gym.errors import EpisodeOverError, unknown_name
 from conductor_gym.render import tell_episode
 from conductor_gym.reward import WEIGHT_SCALE, utility
-from conductor_gym.spaces import action_space, observation_space
+from conductor_gym.spaces import action_space, mask_width, observation_space
 from conductor_gym.types import (
     DEFAULT_BUDGET_USD,
     MAX_STEPS,
@@ -28,7 +28,8 @@ Observations = dict[str, npt.NDArray[Any]]
 
 _RULES = [rule.name.lower() for rule in Rule]
 _STATUSES = [status.name.lower() for status in Status]
-_RANDOM_STREAMS = 2**62
+_LARGEST = 2**62
+"""Largest stream and index."""
 
 
 class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
@@ -92,7 +93,7 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
         self._slot = np.zeros(1, np.int64)
         self._stream: int | None = None
         self._index = 0
-        self._mask = np.zeros(0, np.int8)
+        self._mask = np.zeros(mask_width(max_workers), bool)
         self._told = 0
 
     def reset(
@@ -108,16 +109,22 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
             The observation, and info with ``stream``, ``index``, ``uid``, ``domain``,
             ``cost_weight``, ``latency_weight`` and, where the suite has text, ``prompt``.
         """
-        super().reset(seed=seed)
-        if seed is not None:
-            self._stream, self._index = int(seed), 0
-        elif self._stream is None:
-            self._stream, self._index = secrets.randbelow(_RANDOM_STREAMS), 0
+        # All is checked before anything moves.
+        index = None
         for name in options or {}:
             if name != "episode_index":
                 raise unknown_name("reset option", name, ["episode_index"])
         if options and "episode_index" in options:
-            self._index = whole_number("episode_index", options["episode_index"], 0, 2**62)
+            index = whole_number("episode_index", options["episode_index"], 0, _LARGEST)
+        if seed is not None:
+            seed = whole_number("seed", seed, 0, _LARGEST)
+        super().reset(seed=seed)
+        if seed is not None:
+            self._stream, self._index = seed, 0
+        elif self._stream is None:
+            self._stream, self._index = secrets.randbelow(_LARGEST), 0
+        if index is not None:
+            self._index = index
 
         engine = self.engine
         observation = engine.new_observation()
@@ -136,7 +143,7 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
         }
         if data.prompts is not None:
             info["prompt"] = data.prompts[query]
-        self._mask = observation.action_mask[0]
+        self._mask = observation.action_mask[0].astype(bool)
         if self.render_mode == "human":
             self.render()
         return _first_row(observation), info
@@ -190,14 +197,14 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
                     int(episode["latency_weight"]) / WEIGHT_SCALE,
                 )
             )
-        self._mask = observation.action_mask[0]
+        self._mask = observation.action_mask[0].astype(bool)
         if self.render_mode == "human":
             self.render()
         return _first_row(observation), reward, over, False, info
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
         """Factorized mask for MaskablePPO, bool [max_workers + 8 + 7]."""
-        return self._mask.astype(bool)
+        return self._mask.copy()
 
     def render(self) -> Any:
         """The episode so far: a string (``ansi``), or new lines on the terminal (``human``)."""

@@ -51,7 +51,8 @@ def tell_episode(engine: Engine, slot: int) -> list[str]:
 
 def _letter(letters: dict[int, str], answer: int) -> str:
     if answer not in letters:
-        letters[answer] = chr(ord("A") + len(letters))
+        round_, letter = divmod(len(letters), 26)
+        letters[answer] = chr(ord("A") + letter) + (str(round_) if round_ else "")
     return letters[answer]
 
 

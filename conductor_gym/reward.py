@@ -32,11 +32,14 @@ def weight_to_int(weight: float, name: str) -> int:
         name: The setting's name, for the error.
 
     Raises:
-        ConfigError: Outside [0, 10] or not finite.
+        ConfigError: Outside [0, 10], not finite, or finer than a millionth.
     """
     if not math.isfinite(weight) or not 0.0 <= weight <= MAX_WEIGHT:
         raise ConfigError(f"{name} must lie in [0, {MAX_WEIGHT:g}], got {weight!r}.")
-    return round(weight * WEIGHT_SCALE)
+    scaled = round(weight * WEIGHT_SCALE)
+    if weight > 0.0 and scaled == 0:
+        raise ConfigError(f"{name}={weight!r} is finer than a millionth. Use 0 or 1e-6 and more.")
+    return scaled
 
 
 def nano_charge(cost: int, latency: int, cost_weight: int, latency_weight: int) -> int:

@@ -12,7 +12,6 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from conductor_gym.agents.registry import agent_card, make_agent, what_is_missing
-from conductor_gym.config import make_world
 from conductor_gym.data_files import write_beside_and_rename
 from conductor_gym.errors import ConfigError, DataFileError
 from conductor_gym.leaderboard.evaluate import STREAM, Episodes, play
@@ -20,6 +19,7 @@ from conductor_gym.leaderboard.metrics import Estimate, estimate
 from conductor_gym.leaderboard.tracks import find_track
 from conductor_gym.reward import COST_WEIGHTS, HEADLINE_COST_WEIGHT, utility
 from conductor_gym.types import MICROSECONDS, NANO_USD
+from conductor_gym.world import make_world
 
 FORMAT = 1
 DISTRIBUTIONS = ("conductor-gym", "gymnasium", "numpy", "numba", "torch", "stable-baselines3")

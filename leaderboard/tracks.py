@@ -7,11 +7,12 @@ from typing import Literal
 from pydantic import RootModel
 
 from conductor_gym.agents.base import Setting
-from conductor_gym.config import EnvConfig, make_world
+from conductor_gym.config import EnvConfig
 from conductor_gym.data_files import StrictModel, load_toml
 from conductor_gym.errors import DataFileError, unknown_name
 from conductor_gym.reward import HEADLINE_COST_WEIGHT
 from conductor_gym.types import Assumptions, Subtask
+from conductor_gym.world import make_world
 
 TRACKS_FILE = Path(__file__).with_name("tracks.toml")
 

@@ -67,6 +67,7 @@ def recorded_split(suite: str, card: RecordedCard, split: str) -> Split:
         suite,
         split,
         domains,
+        tuple(f"{suite}/{uid}" for uid in chosen),
         chosen,
         domain,
         tokens,

@@ -62,5 +62,5 @@ def statistical_split(suite: str, card: StatisticalCard, split: str) -> Split:
     surface[:, SURFACE_COLUMNS.index("has_text")] = 0.0
     embedding = normals / SHOWN_NORMAL_SCALE
     return make_split(
-        suite, split, names, uids, domain, tokens, normals, embedding, surface, prompts=None
+        suite, split, names, uids, (), domain, tokens, normals, embedding, surface, prompts=None
     )

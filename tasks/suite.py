@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -10,7 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from conductor_gym.data_files import StrictModel, find_named_toml, load_toml
+from conductor_gym.data_files import (
+    FileStamp,
+    StrictModel,
+    find_named_toml,
+    load_toml,
+    recorded_stamp,
+)
 from conductor_gym.dynamics.keyed import uid_word
 from conductor_gym.dynamics.state import QUERY_DTYPE, Records
 from conductor_gym.errors import DataFileError, unknown_name
@@ -44,7 +50,15 @@ class StatisticalCard(StrictModel):
 
     sizes: dict[str, Annotated[int, Field(gt=0)]]
     prompt_tokens_sigma: Annotated[float, Field(ge=0)]
-    domains: tuple[StatisticalDomain, ...]
+    domains: Annotated[tuple[StatisticalDomain, ...], Field(min_length=1, max_length=N_DOMAINS)]
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [domain.name for domain in self.domains]
+        doubles = sorted({name for name in names if names.count(name) > 1})
+        if doubles:
+            raise ValueError(f"domains appear twice: {', '.join(doubles)}")
+        return self
 
 
 class RecordedCard(StrictModel):
@@ -104,7 +118,7 @@ class SuiteCard(StrictModel):
         return self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """The queries of one split.
 
@@ -112,7 +126,8 @@ class Split:
         suite: Name of the suite.
         name: Name of the split.
         domains: Domain names, in the order of the one-hot.
-        uids: Immutable query ids.
+        uids: Immutable query ids, the suite's name first.
+        ids: Ids in the recorded table, empty where there is none.
         queries: `QUERY_DTYPE` [queries].
         features: float32 [queries, 56], the observed `query` rows.
         prompts: Text of each query, or None where the suite has none.
@@ -122,9 +137,15 @@ class Split:
     name: str
     domains: tuple[str, ...]
     uids: tuple[str, ...]
+    ids: tuple[str, ...]
     queries: Records
     features: npt.NDArray[np.float32]
     prompts: tuple[str, ...] | None
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the queries stand in a recorded table."""
+        return bool(self.ids)
 
     def content_hash(self) -> str:
         """BLAKE2b of everything an episode can depend on, 16 hex digits."""
@@ -143,6 +164,7 @@ def make_split(
     name: str,
     domains: tuple[str, ...],
     uids: tuple[str, ...],
+    ids: tuple[str, ...],
     domain: npt.NDArray[np.int64],
     tokens: npt.NDArray[np.int64],
     normals: npt.NDArray[np.float64] | None,
@@ -157,6 +179,7 @@ def make_split(
         name: Name of the split.
         domains: At most 16 names.
         uids: Query ids.
+        ids: Ids in the recorded table, empty where there is none.
         domain: int64 [queries], index into `domains`.
         tokens: int64 [queries], tokens of the prompt.
         normals: float64 [queries, 16] public normals, None where there is text.
@@ -176,7 +199,7 @@ def make_split(
     features[np.arange(n), EMBEDDING_WIDTH + domain] = 1.0
     surface[:, SURFACE_COLUMNS.index("tokens")] = tokens / (tokens + TOKEN_SCALE)
     features[:, EMBEDDING_WIDTH + N_DOMAINS :] = surface
-    return Split(suite, name, domains, uids, queries, features, prompts)
+    return Split(suite, name, domains, uids, ids, queries, features, prompts)
 
 
 def list_suites() -> list[str]:
@@ -194,9 +217,8 @@ def load_suite_card(name: str) -> SuiteCard:
     return load_toml(find_named_toml("suite", name, SUITES_FOLDER), SuiteCard)
 
 
-@cache
 def load_split(suite: str, split: str) -> Split:
-    """Load one split; kept in memory, so treat the arrays as read only.
+    """Load one split; kept in memory until a file changes, so treat the arrays as read only.
 
     Args:
         suite: Shipped name or path to a TOML file.
@@ -209,12 +231,22 @@ def load_split(suite: str, split: str) -> Split:
     card = load_suite_card(suite)
     if split not in card.splits:
         raise unknown_name("split", split, card.splits)
-    if card.statistical is not None:
-        from conductor_gym.tasks.statistical import statistical_split
+    stamp: tuple[FileStamp, ...] = ()
+    if card.recorded is not None:
+        stamp = recorded_stamp(card.recorded.queries, card.recorded.complete_in or "")
+    return _make_split(card.model_dump_json(), split, stamp)
 
-        return statistical_split(card.name, card.statistical, split)
+
+@lru_cache(maxsize=16)
+def _make_split(card_json: str, split: str, stamp: tuple[FileStamp, ...]) -> Split:
+    del stamp  # part of the key: the tables are read again when they change
+    card = SuiteCard.model_validate_json(card_json)
     if card.recorded is not None:
         from conductor_gym.tasks.recorded import recorded_split
 
         return recorded_split(card.name, card.recorded, split)
-    raise DataFileError(f"suite {suite!r} holds no queries.")
+    if card.statistical is not None:
+        from conductor_gym.tasks.statistical import statistical_split
+
+        return statistical_split(card.name, card.statistical, split)
+    raise DataFileError(f"suite {card.name!r} holds no queries.")

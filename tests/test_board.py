@@ -191,7 +191,7 @@ def test_recorded_references_equal_those_computed_from_the_table(
     def table(split: str) -> tuple[np.ndarray, np.ndarray]:
         quality: list[list[float]] = []
         usd: list[list[float]] = []
-        for uid in load_split(suite, split).uids:
+        for uid in load_split(suite, split).ids:
             text = "\n\n".join(questions[uid][column] for column in card.text_columns)
             tokens_in = math.ceil(len(text) / 4)
             row: list[float] = []

@@ -42,7 +42,7 @@ def check_against_tables(config: EnvConfig, folder: Path) -> None:
     characters = rows_of(folder / pool.recording.output_characters, column)
     questions = rows_of(folder / card.queries, card.id_column)
 
-    uids = load_split(config.suite, config.split).uids
+    uids = load_split(config.suite, config.split).ids
     n, workers = len(uids), len(pool.workers)
     engine = Engine(config, n)
     observation = engine.new_observation()
@@ -118,7 +118,7 @@ def test_splits_are_disjoint_and_cover_every_query_with_all_records(
     assert pool.recording is not None
     assert card is not None
     splits = {split: load_split(name, split) for split in card.shares}
-    told = [uid for split in splits.values() for uid in split.uids]
+    told = [uid for split in splits.values() for uid in split.ids]
     right = rows_of(recorded_folder / pool.recording.outcomes, pool.recording.id_column)
     questions = rows_of(recorded_folder / card.queries, card.id_column)
     whole = [u for u in questions if u in right and all(right[u][n] for n in pool.worker_names)]
@@ -227,7 +227,6 @@ def test_splits_do_not_depend_on_the_order_of_the_file(own: Any, edited: Callabl
     with path.open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     write(path, [header, *rows[::-1]])
-    load_split.cache_clear()
     after = load_split(settings["suite"], "test")
     assert after.uids == before.uids
     assert after.content_hash() == before.content_hash()
@@ -290,5 +289,5 @@ def test_a_pool_on_the_queries_of_another_recording_is_refused_as_such(own: Any,
     settings, folder = own
     path = folder / "zeroeval/gsm_correct.csv"
     path.write_text(path.read_text(encoding="utf-8").replace("q", "other-"), encoding="utf-8")
-    with pytest.raises(DataFileError, match="no record of query 'q"):
+    with pytest.raises(DataFileError, match="come from different recordings"):
         ConductorEnv(**settings)

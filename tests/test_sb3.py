@@ -101,7 +101,7 @@ def test_a_trained_policy_is_saved_loaded_and_played(trained: Path) -> None:
     card = json.loads((trained / "card.json").read_text())
     assert card["environment"]["key"] == "public"
     assert card["environment"]["split"] == "train"
-    assert card["timesteps"] == STEPS
+    assert card["timesteps"] >= STEPS
 
 
 def test_training_twice_with_one_seed_gives_the_same_policy(trained: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from conductor_gym.data_files import StrictModel, find_named_toml, load_toml
 from conductor_gym.types import Assumptions
@@ -12,11 +12,9 @@ from conductor_gym.types import Assumptions
 POOLS_FOLDER = Path(__file__).with_name("pools")
 
 Source = Literal["published", "recorded", "fitted", "assumed"]
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Accuracy = Annotated[float, Field(gt=0.0, lt=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-NonNegative = Annotated[float, Field(ge=0.0)]
+Tokens = Annotated[float, Field(gt=0.0, le=1e6)]
+UsdPerMillion = Annotated[float, Field(ge=0.0, le=1e5)]
 
 
 class Known(StrictModel):
@@ -42,9 +40,40 @@ class Assumed(StrictModel):
 Number = Annotated[Known | Assumed, Field(discriminator="source")]
 
 
+def _within(low: float, high: float) -> AfterValidator:
+    """Every value of a number lies in [low, high]."""
+
+    def check(number: Known | Assumed) -> Known | Assumed:
+        values = number.model_dump(exclude={"source", "note"}, exclude_none=True)
+        for name, value in values.items():
+            if not low <= value <= high:
+                raise ValueError(f"{name} = {value!r} must lie in [{low:g}, {high:g}]")
+        return number
+
+    return AfterValidator(check)
+
+
+Share = Annotated[Number, _within(0.0, 1.0)]
+Correlation = Annotated[Number, _within(0.0, 0.9999)]
+Probits = Annotated[Number, _within(-10.0, 10.0)]
+Size = Annotated[Number, _within(0.0, 10.0)]
+Noise = Annotated[Number, _within(0.0, 100.0)]
+Sigma = Annotated[Number, _within(0.0, 3.0)]
+Failure = Annotated[Number, _within(0.0, 0.99)]
+OutputCap = Annotated[Number, _within(1.0, 1e6)]
+Overhead = Annotated[Number, _within(0.0, 1e6)]
+
+
 def resolve(number: Known | Assumed, assumptions: Assumptions) -> float:
     """The value to simulate with."""
     return number.value if isinstance(number, Known) else getattr(number, assumptions)
+
+
+def end_points(number: Known | Assumed) -> tuple[float, ...]:
+    """Every value that some choice of assumptions resolves to."""
+    if isinstance(number, Known):
+        return (number.value,)
+    return (number.low, number.mid, number.high)
 
 
 class WorkerCard(StrictModel):
@@ -66,12 +95,12 @@ class WorkerCard(StrictModel):
     uid: Annotated[str, Field(min_length=1)]
     name: Annotated[str, Field(min_length=1)]
     provider: str = ""
-    usd_per_m_input: NonNegative
-    usd_per_m_output: NonNegative
-    window: Annotated[int, Field(gt=0)]
-    tokens_per_second: Positive | None = None
-    ttft_seconds: Positive | None = None
-    ttft_sigma: NonNegative | None = None
+    usd_per_m_input: UsdPerMillion
+    usd_per_m_output: UsdPerMillion
+    window: Annotated[int, Field(gt=0, le=1_000_000_000)]
+    tokens_per_second: Annotated[float, Field(ge=0.01, le=1e6)] | None = None
+    ttft_seconds: Annotated[float, Field(gt=0.0, le=3600.0)] | None = None
+    ttft_sigma: Annotated[float, Field(ge=0.0, le=3.0)] | None = None
     modalities: tuple[Literal["image", "audio"], ...] = ()
     source: Source
     note: str
@@ -90,14 +119,21 @@ class TokenTable(StrictModel):
 
     source: Source
     note: str
-    values: dict[str, dict[str, Positive]]
+    values: dict[str, dict[str, Tokens]]
 
 
 class FormatTable(StrictModel):
     """Probability of a malformed answer: a default and exceptions by worker name and domain."""
 
-    default: Number
-    exceptions: dict[str, dict[str, Number]] = Field(default_factory=dict)
+    default: Failure
+    exceptions: dict[str, dict[str, Failure]] = Field(default_factory=dict)
+
+
+class ConfidenceTable(StrictModel):
+    """Bias of stated confidence, in probits of the margin: a default and exceptions by worker."""
+
+    default: Probits
+    exceptions: dict[str, Probits] = Field(default_factory=dict)
 
 
 class DomainCard(StrictModel):
@@ -112,38 +148,37 @@ class DomainCard(StrictModel):
         published_oracle: Share of queries that any worker gets right, where published.
     """
 
-    rho: Number
-    attractor: Number
-    tail: Annotated[int, Field(ge=0)]
-    verify_gap: Number
+    rho: Correlation
+    attractor: Share
+    tail: Annotated[int, Field(ge=0, le=1_000_000)]
+    verify_gap: Size
     published_oracle: Known | None = None
 
 
 class ModelCard(StrictModel):
     """Parameters that all workers and domains share; meanings in `simulated.py`."""
 
-    r2_delta: Number
-    r2_eta: Number
-    kappa: Number
-    token_sigma: Number
-    distraction: Number
-    confidence_bias: Number
-    confidence_slope: Number
-    confidence_noise: Number
-    verify_slope: Number
-    verify_seen: Number
-    verify_criterion: Number
-    verify_persistent: Number
-    verify_blind_spot: Number
-    verify_format_failure: Number
-    verify_tokens: Number
-    revise_same_luck: Number
-    revise_seen: Number
-    revise_critique: Number
-    revise_keep: Number
-    revise_tokens: Number
-    aggregate_votes: Number
-    aggregate_tokens: Number
+    r2_delta: Share
+    r2_eta: Share
+    kappa: Share
+    token_sigma: Sigma
+    distraction: Size
+    confidence_slope: Size
+    confidence_noise: Noise
+    verify_slope: Size
+    verify_seen: Size
+    verify_criterion: Probits
+    verify_persistent: Share
+    verify_blind_spot: Size
+    verify_format_failure: Failure
+    verify_tokens: Size
+    revise_same_luck: Share
+    revise_seen: Probits
+    revise_critique: Probits
+    revise_keep: Share
+    revise_tokens: Size
+    aggregate_votes: Size
+    aggregate_tokens: Size
 
 
 class Recording(StrictModel):
@@ -152,7 +187,7 @@ class Recording(StrictModel):
     outcomes: str
     output_characters: str
     id_column: str
-    characters_per_token: Positive
+    characters_per_token: Annotated[float, Field(gt=0.0, le=100.0)]
     note: str
 
 
@@ -169,12 +204,13 @@ class Pool(StrictModel):
     title: str
     backend: Literal["simulated", "recorded"]
     prices_as_of: str
-    output_cap: Number
-    overhead_tokens: Number
+    output_cap: OutputCap
+    overhead_tokens: Overhead
     workers: Annotated[tuple[WorkerCard, ...], Field(min_length=1)]
     accuracy: AccuracyTable | None = None
     output_tokens: tuple[TokenTable, ...] = ()
     format_failure: FormatTable | None = None
+    confidence_bias: ConfidenceTable | None = None
     model: ModelCard | None = None
     domains: dict[str, DomainCard] = Field(default_factory=dict)
     recording: Recording | None = None
@@ -190,7 +226,13 @@ class Pool(StrictModel):
             if self.recording is None:
                 raise ValueError("a recorded pool needs a [recording] section")
             return self
-        for section in ("accuracy", "output_tokens", "format_failure", "model"):
+        for section in (
+            "accuracy",
+            "output_tokens",
+            "format_failure",
+            "confidence_bias",
+            "model",
+        ):
             if not getattr(self, section):
                 raise ValueError(f"a simulated pool needs a [{section}] section")
         if not self.domains:
@@ -207,7 +249,34 @@ class Pool(StrictModel):
             strangers = sorted(set(values) - set(names))
             if strangers:
                 raise ValueError(f"{section}: no worker is named {', '.join(strangers)}")
+        self._check_exceptions(accuracy)
         return self
+
+    def _check_exceptions(self, accuracy: dict[str, dict[str, float]]) -> None:
+        failures = self.format_failure.exceptions if self.format_failure else {}
+        biases = self.confidence_bias.exceptions if self.confidence_bias else {}
+        strangers = sorted((set(failures) | set(biases)) - set(self.worker_names))
+        if strangers:
+            raise ValueError(f"exceptions: no worker is named {', '.join(strangers)}")
+        for name in self.worker_names:
+            strangers = sorted(set(failures.get(name, {})) - set(self.domains))
+            if strangers:
+                raise ValueError(f"format_failure: {name!r}: no domain {', '.join(strangers)}")
+            for domain in self.domains:
+                number = self.failure(name, domain)
+                most = max(end_points(number)) if number is not None else 0.0
+                if accuracy[name][domain] > 1.0 - most:
+                    raise ValueError(
+                        f"accuracy of {name!r} on {domain} is {accuracy[name][domain]:g}, but "
+                        f"{most:g} of its answers are malformed"
+                    )
+
+    def failure(self, worker: str, domain: str) -> Known | Assumed | None:
+        """Probability of a malformed answer, None where the pool states none."""
+        table = self.format_failure
+        if table is None:
+            return None
+        return table.exceptions.get(worker, {}).get(domain, table.default)
 
     def content_hash(self) -> str:
         """BLAKE2b of everything the file says, 16 hex digits."""

@@ -167,11 +167,35 @@ def margin(
 
 
 @njit
-def sensitivity(sim: Any, tables: Any, episode: Any, worker: int, seen: float) -> float:
-    """D' with which a worker tells right from wrong answers to this query."""
+def distraction(sim: Any, call: Any, relevant: float) -> float:
+    """Probits lost to the part of the context that the call is not about.
+
+    Args:
+        sim: `SimulatedTables`.
+        call: The call.
+        relevant: Tokens of the context that it is about.
+    """
+    idle = call.context - relevant
+    return sim.model[0].distraction * idle / (idle + DISTRACTION_SCALE)
+
+
+@njit
+def sensitivity(
+    sim: Any, tables: Any, episode: Any, worker: int, seen: float, adjustment: float
+) -> float:
+    """How well a worker tells right from wrong answers to this query, as a d'.
+
+    Args:
+        sim: `SimulatedTables`.
+        tables: Shared `Tables`.
+        episode: `EPISODE_DTYPE` record.
+        worker: Slot of the verifier or aggregator.
+        seen: Share of the output that it sees besides the answer.
+        adjustment: Added to its margin.
+    """
     model = sim.model[0]
     gap = sim.domains[tables.queries[episode.query].domain].verify_gap
-    known = margin(sim, tables, episode, worker, 0.0, 0.0)
+    known = margin(sim, tables, episode, worker, 0.0, adjustment)
     return min(
         MAX_SENSITIVITY, max(0.0, gap + model.verify_slope * known + model.verify_seen * seen)
     )
@@ -226,10 +250,9 @@ def _verify(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any,
     model = sim.model[0]
     target = steps[call.target]
     seen = context_share(steps, episode.steps, call.level, call.target)
-    strength = 0.5 * sensitivity(sim, tables, episode, call.worker, seen)
-    a0, a1 = absorb(
-        episode.luck0, episode.luck1, sim.traits[call.worker].uid, _PERSISTENT_VERDICT * 16
-    )
+    lost = distraction(sim, call, seen * target.tokens_out)
+    strength = 0.5 * sensitivity(sim, tables, episode, call.worker, seen, -lost)
+    a0, a1 = absorb(episode.luck0, episode.luck1, sim.traits[call.worker].uid, -_PERSISTENT_VERDICT)
     lasting, _ = threefry(a0, a1, _U(call.target_answer), _U(0))
     fresh, _ = draw(k0, k1, _P_VERDICT)
     evidence = model.verify_persistent * interpolate(sim.normal, lasting)
@@ -251,7 +274,8 @@ def _revise(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any,
     """(answer, confidence, luck): the revised answer's luck, renewed in part."""
     model = sim.model[0]
     target = steps[call.target]
-    shift = model.revise_seen * context_share(steps, episode.steps, call.level, call.target)
+    share = context_share(steps, episode.steps, call.level, call.target)
+    shift = model.revise_seen * share
     for t in range(episode.steps):
         step = steps[t]
         about = step.subtask == _VERIFY and step.target == target.answer
@@ -260,6 +284,7 @@ def _revise(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any,
             shift = max(shift, model.revise_critique * seen)
     word, _ = draw(k0, k1, _P_LUCK)
     luck = model.revise_same * target.luck + model.revise_new * interpolate(sim.normal, word)
+    shift -= distraction(sim, call, share * target.tokens_out)
     answer, confidence, right = _solve(sim, tables, episode, call, luck, shift, k0, k1)
     if not right and target.answer != _CORRECT:
         keep, _ = draw(k0, k1, _P_KEEP)
@@ -272,10 +297,8 @@ def _revise(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any,
 def _aggregate(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any) -> int:
     """Step of the candidate that the aggregator picks among those it sees whole; -1: none."""
     model = sim.model[0]
-    strength = sensitivity(sim, tables, episode, call.worker, 1.0)
-    a0, a1 = absorb(
-        episode.luck0, episode.luck1, sim.traits[call.worker].uid, _PERSISTENT_PICK * 16
-    )
+    strength = sensitivity(sim, tables, episode, call.worker, 1.0, 0.0)
+    a0, a1 = absorb(episode.luck0, episode.luck1, sim.traits[call.worker].uid, -_PERSISTENT_PICK)
     best = -1
     highest = -np.inf
     for t in range(episode.steps - 1, -1, -1):
@@ -351,10 +374,8 @@ def simulate_call(sim: Any, tables: Any, episode: Any, steps: Any, call: Any) ->
             else:
                 word, _ = draw(k0, k1, _P_LUCK)
                 luck = interpolate(sim.normal, word)
-                distraction = model.distraction * call.context / (call.context + DISTRACTION_SCALE)
-                answer, confidence, _ = _solve(
-                    sim, tables, episode, call, luck, -distraction, k0, k1
-                )
+                lost = distraction(sim, call, 0.0)
+                answer, confidence, _ = _solve(sim, tables, episode, call, luck, -lost, k0, k1)
     score = 1.0 if answer == _CORRECT else 0.0
     return CallOutcome(
         status,

@@ -37,7 +37,7 @@ def _static_columns(card: WorkerCard) -> list[float]:
         return min(1.0, max(0.0, (math.log10(max(usd, 0.01)) + 2) / 4))
 
     speed = card.tokens_per_second
-    return [
+    columns = [
         price_column(card.usd_per_m_input),
         price_column(card.usd_per_m_output),
         min(1.0, max(0.0, (math.log2(card.window) - 10) / 11)),  # 1k: 0, 2M: 1
@@ -45,6 +45,7 @@ def _static_columns(card: WorkerCard) -> list[float]:
         float("image" in card.modalities),
         float("audio" in card.modalities),
     ]
+    return [round(column, 6) for column in columns]
 
 
 def worker_table(pool: Pool) -> Records:
@@ -77,8 +78,8 @@ def simulated_tables(
     Raises:
         ConfigError: The pool says nothing about one of the domains.
     """
-    card, accuracy, failures = pool.model, pool.accuracy, pool.format_failure
-    if card is None or accuracy is None or failures is None:
+    card, accuracy, biases = pool.model, pool.accuracy, pool.confidence_bias
+    if card is None or accuracy is None or biases is None:
         raise ConfigError(f"pool {pool.name!r} is {pool.backend}, it holds nothing to simulate.")
     lacking = [domain for domain in domains if domain not in pool.domains]
     if lacking:
@@ -93,8 +94,8 @@ def simulated_tables(
     abilities = np.zeros((len(pool.workers), len(domains)), ABILITY_DTYPE)
     for w, worker in enumerate(pool.workers):
         for d, domain in enumerate(domains):
-            number = failures.exceptions.get(worker.name, {}).get(domain, failures.default)
-            failure = resolve(number, assumptions)
+            number = pool.failure(worker.name, domain)
+            failure = 0.0 if number is None else resolve(number, assumptions)
             rho = resolve(pool.domains[domain].rho, assumptions)
             row = abilities[w, d]
             row["z"] = probit(accuracy.values[worker.name][domain], failure)
@@ -122,7 +123,8 @@ def simulated_tables(
         mean = (worker.ttft_seconds or 0.0) * math.exp(sigma**2 / 2)
         row["uid"] = uid_word(worker.uid)
         row["direction"] = text_direction(worker.uid)
-        row["confidence_bias"] = value["confidence_bias"]
+        bias = biases.exceptions.get(worker.name, biases.default)
+        row["confidence_bias"] = resolve(bias, assumptions)
         row["first_token"] = round(mean * MICROSECONDS, 3)
         row["per_token"] = round(MICROSECONDS / (worker.tokens_per_second or math.inf), 6)
         row["first_token_row"] = 1 + sigmas.index(sigma)
@@ -170,13 +172,16 @@ def no_simulated_tables() -> SimulatedTables:
     )
 
 
-def recorded_table(pool: Pool, recording: Recording, uids: tuple[str, ...]) -> Records:
+def recorded_table(
+    pool: Pool, recording: Recording, uids: tuple[str, ...], assumptions: Assumptions
+) -> Records:
     """Recorded outcomes of a pool's workers on a split's queries.
 
     Args:
         pool: A recorded pool.
         recording: Its `[recording]` section.
         uids: Query ids of the split.
+        assumptions: Decides on the output cap, where that is assumed.
 
     Returns:
         `RECORDED_DTYPE` [queries, workers].
@@ -191,7 +196,12 @@ def recorded_table(pool: Pool, recording: Recording, uids: tuple[str, ...]) -> R
     outcomes = read_wide_table(path, recording.id_column, names)
     path = recorded_folder() / Path(recording.output_characters)
     characters = read_wide_table(path, recording.id_column, names)
-    cap = resolve(pool.output_cap, "mid")
+    cap = resolve(pool.output_cap, assumptions)
+    if not any(uid in outcomes.rows for uid in uids):
+        raise DataFileError(
+            f"{outcomes.path} holds none of this suite's queries, such as {uids[0]!r}: "
+            f"pool {pool.name!r} and suite come from different recordings."
+        )
     for w, name in enumerate(names):
         table["score"][:, w] = numbers(outcomes, name, uids, 0.0, 1.0)
         lengths = numbers(characters, name, uids, 0.0, 1e9)

@@ -23,8 +23,12 @@ def cached_njit(function: Callable[P, R]) -> Callable[P, R]:
     numba notices a change only in the file of the cached function itself, not in those it calls.
     Cached functions therefore close over `source_fingerprint()`, which is part of the cache key.
     """
-    compile_: Any = cast(Any, numba).njit(cache=True)
-    return cast(Callable[P, R], compile_(function))
+    compile_: Any = cast(Any, numba).njit
+    try:
+        return cast(Callable[P, R], compile_(cache=True)(function))
+    except RuntimeError:
+        # Neither the package's folder nor the user's cache can be written: compile each time.
+        return cast(Callable[P, R], compile_(function))
 
 
 def source_fingerprint() -> int:

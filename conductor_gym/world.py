@@ -1,0 +1,140 @@
+"""Pool and suite joined: the tables that stay constant while episodes of one configuration run."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from conductor_gym.config import EnvConfig
+from conductor_gym.data_files import FileStamp, recorded_stamp
+from conductor_gym.dynamics.keyed import key_from_text
+from conductor_gym.dynamics.state import RULES_DTYPE, Records, Tables
+from conductor_gym.errors import ConfigError
+from conductor_gym.reward import weight_to_int
+from conductor_gym.tasks.suite import Split, load_split
+from conductor_gym.types import N_LEVELS, NANO_USD, Subtask
+from conductor_gym.workers.pool import Pool, load_pool, resolve
+from conductor_gym.workers.recorded import RECORDED_DTYPE
+from conductor_gym.workers.simulated import SimulatedTables
+from conductor_gym.workers.tables import (
+    no_simulated_tables,
+    recorded_table,
+    simulated_tables,
+    worker_table,
+)
+
+SINGLE_PART_SUBTASKS = (
+    Subtask.SOLVE,
+    Subtask.VERIFY,
+    Subtask.REVISE,
+    Subtask.AGGREGATE,
+    Subtask.VOTE,
+    Subtask.SUBMIT,
+)
+"""Valid without parts to open (`plan`) and without documents (`condense`)."""
+RECORDED_SUBTASKS = (Subtask.SOLVE, Subtask.SUBMIT)
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """Everything that stays constant while episodes of one configuration run.
+
+    Attributes:
+        config: The settings.
+        pool: The pool's file.
+        data: The split that is played.
+        tables: Shared tables.
+        simulated: Simulated workers' tables, empty on a recorded pool.
+        recorded: Recorded outcomes, empty on a simulated pool.
+    """
+
+    config: EnvConfig
+    pool: Pool
+    data: Split
+    tables: Tables
+    simulated: SimulatedTables
+    recorded: Records
+
+
+def make_world(config: EnvConfig) -> World:
+    """Load and join pool and suite.
+
+    Kept in memory until a file changes, so treat the arrays as read only.
+
+    Raises:
+        UnknownNameError: Unknown pool, suite or split.
+        DataFileError: A broken file.
+        ConfigError: Settings that cannot work together.
+    """
+    pool = load_pool(config.pool)
+    data = load_split(config.suite, config.split)
+    stamp: tuple[FileStamp, ...] = ()
+    if pool.recording is not None:
+        stamp = recorded_stamp(pool.recording.outcomes, pool.recording.output_characters)
+    return _join(config, pool.model_dump_json(), data, stamp)
+
+
+@lru_cache(maxsize=16)
+def _join(config: EnvConfig, pool_json: str, data: Split, stamp: tuple[FileStamp, ...]) -> World:
+    del stamp  # part of the key: the tables are read again when they change
+    pool = Pool.model_validate_json(pool_json)
+    if len(pool.workers) > config.max_workers:
+        raise ConfigError(
+            f"pool {pool.name!r} has {len(pool.workers)} workers, max_workers is "
+            f"{config.max_workers}. "
+            f"Pass max_workers={len(pool.workers)} or a smaller pool."
+        )
+    is_recorded = pool.backend == "recorded"
+    latency_known = not is_recorded
+    if config.latency_weight and not latency_known:
+        raise ConfigError(
+            f"pool {pool.name!r} has no recorded latencies: latency_weight must be 0."
+        )
+    if is_recorded != data.is_recorded:
+        raise ConfigError(
+            f"pool {pool.name!r} is {pool.backend}, suite {config.suite!r} is not: "
+            "a recorded pool goes with the suite of the same recording."
+        )
+
+    rules = np.zeros(1, RULES_DTYPE)
+    row = rules[0]
+    row["key0"], row["key1"] = key_from_text(config.key)
+    row["budget"] = round(config.budget_usd * NANO_USD)
+    row["output_cap"] = round(resolve(pool.output_cap, config.assumptions))
+    row["overhead"] = round(resolve(pool.overhead_tokens, config.assumptions))
+    row["cost_weight"] = (
+        -1 if config.cost_weight is None else weight_to_int(config.cost_weight, "cost_weight")
+    )
+    row["latency_weight"] = weight_to_int(config.latency_weight, "latency_weight")
+    row["max_steps"] = config.max_steps
+    row["max_workers"] = config.max_workers
+    row["recorded"] = is_recorded
+    row["latency_known"] = latency_known
+    row["identity"] = not is_recorded
+    row["levels"] = 1 if is_recorded else N_LEVELS
+    for subtask in RECORDED_SUBTASKS if is_recorded else SINGLE_PART_SUBTASKS:
+        row["subtasks"][subtask] = 1
+
+    tables = Tables(rules, worker_table(pool), data.queries, data.features)
+    _check_affordable(config, pool, tables)
+    if is_recorded and pool.recording is not None:
+        recorded = recorded_table(pool, pool.recording, data.ids, config.assumptions)
+        return World(config, pool, data, tables, no_simulated_tables(), recorded)
+    simulated = simulated_tables(pool, data.domains, config.assumptions)
+    return World(config, pool, data, tables, simulated, np.zeros((1, 1), RECORDED_DTYPE))
+
+
+def _check_affordable(config: EnvConfig, pool: Pool, tables: Tables) -> None:
+    """Some call must be affordable at the start of every episode, or no action would be valid."""
+    rules = tables.rules[0]
+    tokens_in = int(rules["overhead"]) + int(tables.queries["tokens"].max())
+    cheapest = min(
+        (tokens_in * int(w["price_in"]) + int(rules["output_cap"]) * int(w["price_out"]) + 500)
+        // 1000
+        for w in tables.workers
+    )
+    if cheapest > rules["budget"]:
+        raise ConfigError(
+            f"budget_usd={config.budget_usd:g} affords no call in pool {pool.name!r}: the "
+            f"cheapest call may cost {cheapest / NANO_USD:.6f} USD. Raise budget_usd."
+        )
