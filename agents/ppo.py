@@ -23,7 +23,7 @@ from conductor_gym.spaces import action_space, observation_space
 try:
     import torch
     from safetensors.torch import load, save
-except ImportError:
+except ModuleNotFoundError:
     raise MissingExtraError("this agent", "rl") from None
 
 ALGORITHMS = ("ppo", "maskable-ppo")

@@ -34,15 +34,22 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard out
 ResultsFolder = Annotated[Path, typer.Option(help="Folder of result files.")]
 
 
+def _messages() -> Console:
+    """Messages for the person; standard output is kept for what a program reads."""
+    return Console(stderr=True, soft_wrap=True)
+
+
 def _progress() -> Progress:
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description:<40}"),
         BarColumn(),
         TaskProgressColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
 
 
@@ -99,7 +106,7 @@ def run(
     for weight in weights:
         weight_to_int(weight, "cost-weight")
     done: list[Result] = []
-    console = Console(stderr=True)
+    console = _messages()
     for track_name in track:
         size = find_track(track_name).size() if episodes is None else episodes
         for name in _expand(agent, track_name):
@@ -188,7 +195,11 @@ def train(
     from conductor_gym.agents.ppo import train_ppo
 
     folder = _model_folder(models, track, agent)
-    console = Console(stderr=True)
+    console = _messages()
+    console.print(
+        f"training {agent} on {track}: {timesteps:,} steps, about a minute for 1.5 million",
+        highlight=False,
+    )
     with _progress() as progress:
         bar = progress.add_task(f"training {agent} on {track}", total=timesteps)
 

@@ -15,7 +15,7 @@ from conductor_gym.types import INVALID_PENALTY, NANO_USD
 
 try:
     from stable_baselines3.common.vec_env import VecEnv
-except ImportError:
+except ModuleNotFoundError:
     raise MissingExtraError("the Stable-Baselines3 adapter", "rl") from None
 
 

@@ -10,12 +10,10 @@ from conductor_gym.leaderboard.report import preview_line
 from conductor_gym.leaderboard.table import Board
 
 try:
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
-except ImportError:
+except ModuleNotFoundError:
     raise MissingExtraError("the cost-quality plot", "report") from None
-
-FREE = 1e-6
-"""USD at which an agent that spends nothing is drawn on the logarithmic axis."""
 
 
 def _pareto(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -35,26 +33,37 @@ def plot_board(board: Board, path: Path) -> None:
     """
     figure = Figure(figsize=(9, 6), layout="constrained")
     axes: Any = figure.subplots()
-    agents = [row for row in board.rows if row.at is not None]
-    colours = [f"C{i % 10}" for i in range(len(agents))]
-    styles = ["-", "--", ":"]
     reachable: list[tuple[float, float]] = []
-    for i, (row, colour) in enumerate(zip(agents, colours, strict=True)):
-        points = [(max(FREE, at.cost_usd.mean), at.quality.mean) for at in row.result.at]
-        if max(cost for cost, _ in points) <= FREE:
-            continue
+    shown = singles = 0
+    for row in board.rows:
+        name = row.result.agent
+        points = sorted({(at.cost_usd.mean, at.quality.mean) for at in row.result.at})
+        if not points or points[-1][0] == 0.0:
+            continue  # n/a, or nothing spent: no place on a logarithmic axis
         if not row.result.privileged:
             reachable += points
-        is_single = row.result.agent.startswith("single:")
-        unique = sorted(set(points))
+        if name.startswith("single:"):
+            # The same answers at every cost weight: one labelled point.
+            singles += 1
+            axes.plot(*points[0], color="grey", marker="x", linestyle="none")
+            axes.annotate(
+                name.partition(":")[2],
+                points[0],
+                xytext=(5, -9 if singles % 2 else 5),
+                textcoords="offset points",
+                fontsize=6.5,
+                color="grey",
+            )
+            continue
         axes.plot(
-            *np.array(unique).T,
-            color="grey" if is_single else colour,
-            linestyle=styles[i // 10 % 3] if len(unique) > 1 else "none",
-            marker="x" if is_single else "*" if row.result.privileged else "o",
+            *np.array(points).T,
+            color=colormaps["tab20"](shown * 2 % 20 + shown // 10),
+            linestyle="--" if row.result.privileged else "-",
+            marker="*" if row.result.privileged else "o",
             markersize=5,
-            label=row.result.agent + (" (privileged)" if row.result.privileged else ""),
+            label=name + (" (privileged)" if row.result.privileged else ""),
         )
+        shown += 1
     frontier = _pareto(reachable)
     axes.step(
         *np.array(frontier).T,
