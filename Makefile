@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # A folder of recorded tables beside the checkout is used where there is one.
 RECORDED := $(or $(CONDUCTOR_GYM_RECORDED),$(wildcard ../shared/recorded))
 export CONDUCTOR_GYM_RECORDED := $(RECORDED)
-STEPS ?= 1500000
+STEPS ?= 2200000
 RECORDED_TRACK ?= mmlu-pro
 
 .DEFAULT_GOAL := help
@@ -25,6 +25,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 install: $(VENV)/installed ## Make .venv with everything that tests and leaderboard need
 
 leaderboard: $(VENV)/installed ## Train quick PPO policies, score every agent, print the board
+	$(BIN)/conductor-gym train ppo --track paper --timesteps $(STEPS)
 	$(BIN)/conductor-gym train maskable-ppo --track paper --timesteps $(STEPS)
 	$(BIN)/conductor-gym run --agent all --track paper
 	@if [ -n "$(RECORDED)" ]; then \

@@ -179,7 +179,7 @@ def _headline(result: Any) -> str:
 def train(
     agent: Annotated[str, typer.Argument(help="ppo or maskable-ppo.")],
     track: Annotated[str, typer.Option(help="Track whose train split is played.")] = "paper",
-    timesteps: Annotated[int, typer.Option(min=1, help="Environment steps.")] = 2_000_000,
+    timesteps: Annotated[int, typer.Option(min=1, help="Environment steps.")] = 2_200_000,
     seed: Annotated[int, typer.Option(min=0, max=4000, help="Training seed.")] = 0,
     models: Annotated[Path, typer.Option(help="Written to MODELS/TRACK/AGENT.")] = Path("models"),
     as_json: AsJson = False,
@@ -197,7 +197,7 @@ def train(
     folder = _model_folder(models, track, agent)
     console = _messages()
     console.print(
-        f"training {agent} on {track}: {timesteps:,} steps, about a minute for 1.5 million",
+        f"training {agent} on {track}: {timesteps:,} steps, about a minute for 2 million",
         highlight=False,
     )
     with _progress() as progress:
