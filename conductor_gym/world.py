@@ -13,7 +13,7 @@ from conductor_gym.errors import ConfigError
 from conductor_gym.reward import weight_to_int
 from conductor_gym.tasks.suite import Split, load_split
 from conductor_gym.types import N_LEVELS, NANO_USD, Subtask
-from conductor_gym.workers.pool import Pool, load_pool, resolve
+from conductor_gym.workers.pool import Pool, end_points, load_pool, resolve
 from conductor_gym.workers.recorded import RECORDED_DTYPE
 from conductor_gym.workers.simulated import SimulatedTables
 from conductor_gym.workers.tables import (
@@ -90,11 +90,19 @@ def _join(config: EnvConfig, pool_json: str, data: Split, stamp: tuple[FileStamp
         raise ConfigError(
             f"pool {pool.name!r} has no recorded latencies: latency_weight must be 0."
         )
-    if is_recorded != data.is_recorded:
+    if is_recorded and not data.is_recorded:
         raise ConfigError(
-            f"pool {pool.name!r} is {pool.backend}, suite {config.suite!r} is not: "
+            f"pool {pool.name!r} is recorded, suite {config.suite!r} is not: "
             "a recorded pool goes with the suite of the same recording."
         )
+    if data.is_recorded and pool.model is not None:
+        told = (*end_points(pool.model.r2_delta), *end_points(pool.model.r2_eta))
+        if max(told) > 0.0:
+            raise ConfigError(
+                f"pool {pool.name!r} is simulated and says that public normals tell about "
+                f"difficulty, but suite {config.suite!r} has none. Use a pool with r2_delta = 0 "
+                "and r2_eta = 0, such as `conductor-gym fit` makes, or a statistical suite."
+            )
 
     rules = np.zeros(1, RULES_DTYPE)
     row = rules[0]

@@ -23,7 +23,7 @@ HEAVY = ("torch", "numba", "litellm", "matplotlib", "sklearn", "scipy", "stable_
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "version", "types", "errors"}),
     frozenset({"spaces", "reward", "dynamics", "workers", "tasks", "data_files"}),
-    frozenset({"config", "world", "engine", "env", "vector_env", "text_env", "workflow_env"})
+    frozenset({"config", "world", "fit", "engine", "env", "vector_env", "text_env", "workflow_env"})
     | frozenset({"render", "sb3"}),
     frozenset({"agents"}),
     frozenset({"leaderboard"}),

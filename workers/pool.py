@@ -107,11 +107,20 @@ class WorkerCard(StrictModel):
 
 
 class AccuracyTable(StrictModel):
-    """Accuracy in [0, 1] by worker name and domain."""
+    """Accuracy in [0, 1] by worker name and domain, with standard errors where it was fitted."""
 
     source: Source
     note: str
     values: dict[str, dict[str, Accuracy]]
+    standard_errors: dict[str, dict[str, float]] = Field(default_factory=dict)
+
+
+class LoadingTable(StrictModel):
+    """How strongly each worker feels the shared difficulty, by worker name; 1 where not named."""
+
+    source: Source
+    note: str
+    values: dict[str, Annotated[float, Field(ge=0.0, le=1.0)]]
 
 
 class TokenTable(StrictModel):
@@ -208,6 +217,7 @@ class Pool(StrictModel):
     overhead_tokens: Overhead
     workers: Annotated[tuple[WorkerCard, ...], Field(min_length=1)]
     accuracy: AccuracyTable | None = None
+    loadings: LoadingTable | None = None
     output_tokens: tuple[TokenTable, ...] = ()
     format_failure: FormatTable | None = None
     confidence_bias: ConfidenceTable | None = None
@@ -255,9 +265,10 @@ class Pool(StrictModel):
     def _check_exceptions(self, accuracy: dict[str, dict[str, float]]) -> None:
         failures = self.format_failure.exceptions if self.format_failure else {}
         biases = self.confidence_bias.exceptions if self.confidence_bias else {}
-        strangers = sorted((set(failures) | set(biases)) - set(self.worker_names))
+        loadings = self.loadings.values if self.loadings else {}
+        strangers = sorted({*failures, *biases, *loadings} - set(self.worker_names))
         if strangers:
-            raise ValueError(f"exceptions: no worker is named {', '.join(strangers)}")
+            raise ValueError(f"exceptions and loadings: no worker is named {', '.join(strangers)}")
         for name in self.worker_names:
             strangers = sorted(set(failures.get(name, {})) - set(self.domains))
             if strangers:

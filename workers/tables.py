@@ -91,6 +91,7 @@ def simulated_tables(
     tokens = pool.token_means()
     value = {name: resolve(getattr(card, name), assumptions) for name in type(card).model_fields}
 
+    loadings = pool.loadings.values if pool.loadings else {}
     abilities = np.zeros((len(pool.workers), len(domains)), ABILITY_DTYPE)
     for w, worker in enumerate(pool.workers):
         for d, domain in enumerate(domains):
@@ -99,8 +100,9 @@ def simulated_tables(
             rho = resolve(pool.domains[domain].rho, assumptions)
             row = abilities[w, d]
             row["z"] = probit(accuracy.values[worker.name][domain], failure)
-            row["on_difficulty"] = math.sqrt(rho)
-            row["on_own"] = math.sqrt(1.0 - rho)
+            shared = loadings.get(worker.name, 1.0) ** 2 * rho
+            row["on_difficulty"] = math.sqrt(shared)
+            row["on_own"] = math.sqrt(1.0 - shared)
             row["format_failure"] = threshold(failure)
             solve = uncapped_mean(tokens[worker.name][domain], value["token_sigma"], cap)
             factors = np.ones(N_SUBTASKS)

@@ -1,0 +1,106 @@
+"""`conductor-gym list`: what can be named."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from conductor_gym.cli.terminal import AsJson, print_json, tables
+from conductor_gym.errors import unknown_name
+
+LISTS = ("agents", "pools", "suites", "tracks")
+
+
+def list_(
+    what: Annotated[str, typer.Argument(help="agents, pools, suites or tracks.")],
+    as_json: AsJson = False,
+) -> None:
+    """List what can be named."""
+    if what not in LISTS:
+        raise unknown_name("list", what, LISTS)
+    rows = _LISTERS[what]()
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(show_edge=False, pad_edge=False)
+    for column in rows[0]:
+        table.add_column(column.replace("_", " "))
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    tables().print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return str(value)
+
+
+def _list_agents() -> list[dict[str, Any]]:
+    from conductor_gym.agents.registry import AGENTS
+
+    return [
+        {
+            "agent": f"{name}:WORKER" if card.takes_worker else name,
+            "what_it_does": card.summary,
+            "trained": card.trained,
+            "privileged": card.privileged,
+        }
+        for name, card in AGENTS.items()
+    ]
+
+
+def _list_pools() -> list[dict[str, Any]]:
+    from conductor_gym.workers.pool import list_pools, load_pool
+
+    return [
+        {
+            "pool": pool.name,
+            "title": pool.title,
+            "backend": pool.backend,
+            "workers": list(pool.worker_names),
+            "prices_as_of": pool.prices_as_of,
+        }
+        for pool in map(load_pool, list_pools())
+    ]
+
+
+def _list_suites() -> list[dict[str, Any]]:
+    from conductor_gym.tasks.suite import list_suites, load_suite_card
+
+    cards = map(load_suite_card, list_suites())
+    return [
+        {
+            "suite": card.name,
+            "version": card.version,
+            "title": card.title,
+            "splits": list(card.splits),
+        }
+        for card in cards
+    ]
+
+
+def _list_tracks() -> list[dict[str, Any]]:
+    from conductor_gym.leaderboard.tracks import tracks
+
+    return [
+        {
+            "track": name,
+            "title": track.title,
+            "kind": track.kind,
+            "pool": track.pool,
+            "suite": track.suite,
+            "data_is_here": track.is_available(),
+        }
+        for name, track in tracks().items()
+    ]
+
+
+_LISTERS = {
+    "agents": _list_agents,
+    "pools": _list_pools,
+    "suites": _list_suites,
+    "tracks": _list_tracks,
+}

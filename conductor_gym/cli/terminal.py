@@ -1,0 +1,58 @@
+"""What the commands share on the terminal: consoles, progress bars, tables, JSON."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+ResultsFolder = Annotated[Path, typer.Option(help="Folder of result files.")]
+
+PLAIN_WIDTH = 150
+"""Columns of tables that are not printed on a terminal."""
+
+
+def messages() -> Console:
+    """Messages for the person; standard output is kept for what a program reads."""
+    return Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def tables() -> Console:
+    """Where tables are printed."""
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+
+
+def progress() -> Progress:
+    """A progress bar that vanishes when it is done and stays silent in logs."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description:<40}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def print_json(value: Any) -> None:
+    """Print plain values as JSON."""
+    print(json.dumps(value, indent=1))
+
+
+def model_folder(models: Path, track: str, agent: str) -> Path:
+    """Where `train` keeps a model and `run` looks for it."""
+    return models / track / agent
