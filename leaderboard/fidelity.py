@@ -13,6 +13,7 @@ import numpy.typing as npt
 from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
 from conductor_gym.errors import ConfigError
+from conductor_gym.workers.pool import load_pool
 from conductor_gym.world import World, make_world
 
 SIMULATED_QUERIES = 100_000
@@ -130,14 +131,14 @@ def fidelity(simulated: str, table: str, suite: str, fitted_on: str, held_out: s
         )
     world, scores, domain = _real(EnvConfig(pool=table, suite=suite, split=held_out))
     _, seen, seen_domain = _real(EnvConfig(pool=table, suite=suite, split=fitted_on))
-    config = EnvConfig(pool=simulated, suite=suite, split=held_out)
-    pool = make_world(config).pool
+    pool = load_pool(simulated)
     if pool.backend != "simulated" or pool.worker_names != world.pool.worker_names:
         raise ConfigError(
             f"pool {simulated!r} must be simulated and have the workers of {table!r}, in order: "
             f"{', '.join(world.pool.worker_names)}. `conductor-gym fit {table}` makes one."
         )
     domains = len(world.data.domains)
+    config = EnvConfig(pool=simulated, suite=suite, split=held_out)
     made_scores, made_domain = simulate(config)
     made = statistics(made_scores, made_domain, domains)
     real = statistics(scores, domain, domains)

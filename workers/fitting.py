@@ -6,7 +6,7 @@ a and shares rho are the weighted least-squares solution over all pairs and doma
 (any worker right) is never used, so it stays a check.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -106,10 +106,10 @@ def _solve(pairs: Scores, workers: int, domains: int) -> tuple[Scores, Scores, f
         return np.concatenate([weight * (loadings[i] * loadings[j] * rho[d] - pairs[:, 3]), pull])
 
     start = np.concatenate([np.full(workers, 3.0), np.full(domains, 1.0)])
-    found = least_squares(residuals, start)
+    found: Any = least_squares(residuals, start)
     loadings, rho = unpack(np.asarray(found.x, np.float64))
     # Only products a_i·a_j·rho_d are told: the scale is set by a largest loading of 1.
-    largest = loadings.max()
+    largest = float(loadings.max())
     loadings, rho = loadings / largest, rho * largest**2
     off = loadings[i] * loadings[j] * rho[d] - pairs[:, 3]
     return loadings, rho, float(np.sqrt(np.mean(off**2)))

@@ -63,8 +63,10 @@ def fidelity(
         return
     console = tables()
     console.print(
-        f"{pool} (simulated, {found['simulated_queries']:,} queries) beside {table} (recorded): fitted on "
-        f"{found['fitted_on']['queries']:,} queries, held against {found['held_out']['queries']:,}"
+        f"{pool} (simulated, {found['simulated_queries']:,} queries) beside {table} (recorded): "
+        "fitted on "
+        f"{found['fitted_on']['queries']:,} queries, "
+        f"held against {found['held_out']['queries']:,}"
     )
     view = Table("", "simulated", "real", show_edge=False, pad_edge=False)
     for name in ("best_by_domain", "oracle", "majority", "phi"):
