@@ -41,7 +41,7 @@ test: $(VENV)/installed ## Run the tests
 check: $(VENV)/installed ## Lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 clean: ## Remove .venv and caches; keep results and models
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
