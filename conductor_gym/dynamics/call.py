@@ -54,8 +54,7 @@ class Call(NamedTuple):
 
 _LEVEL_TOKENS = np.array(CONTEXT_LEVELS, np.int64)
 _N_LEVELS = len(CONTEXT_LEVELS)
-_SOLVE, _PLAN, _VERIFY = int(Subtask.SOLVE), int(Subtask.PLAN), int(Subtask.VERIFY)
-_REVISE, _CONDENSE = int(Subtask.REVISE), int(Subtask.CONDENSE)
+_SOLVE, _VERIFY, _REVISE = int(Subtask.SOLVE), int(Subtask.VERIFY), int(Subtask.REVISE)
 _AGGREGATE, _VOTE, _SUBMIT = int(Subtask.AGGREGATE), int(Subtask.VOTE), int(Subtask.SUBMIT)
 _OK, _UNAFFORDABLE = int(Status.OK), int(Status.UNAFFORDABLE)
 _NONE = int(Rule.NONE)
