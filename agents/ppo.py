@@ -10,13 +10,13 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from conductor_gym.agents.base import Actions, Observations, Setting
 from conductor_gym.config import EnvConfig
-from conductor_gym.data_files import write_beside_and_rename
+from conductor_gym.data_files import make_folder, write_beside_and_rename
 from conductor_gym.errors import ConfigError, DataFileError, MissingExtraError, unknown_name
 from conductor_gym.spaces import action_space, observation_space
 
@@ -48,7 +48,7 @@ HYPERPARAMETERS: dict[str, Any] = {
 
 
 class PPOAgent:
-    """A trained policy, acting greedily.
+    """A policy that PPO trained, acting greedily.
 
     Args:
         setting: What the agent is built for.
@@ -58,6 +58,8 @@ class PPOAgent:
         DataFileError: Files that are missing or broken.
         ConfigError: A policy of another pool, suite or observation size.
     """
+
+    algorithm: ClassVar[str] = "ppo"
 
     def __init__(self, setting: Setting, model: Path) -> None:
         try:
@@ -71,6 +73,11 @@ class PPOAgent:
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataFileError(f"{model}/card.json is not a model card: {error!r}.") from None
+        if algorithm != self.algorithm:
+            raise ConfigError(
+                f"{model} was trained with {algorithm!r}: score it as agent {algorithm!r}, "
+                f"not as {self.algorithm!r}."
+            )
         here = setting.train.as_dict()
         for name in ("pool", "suite", "max_workers", "max_steps"):
             if trained_on.get(name) != here[name]:
@@ -97,6 +104,12 @@ class PPOAgent:
         options = {"action_masks": observation["action_mask"]} if self._masked else {}
         chosen, _ = self._policy.predict(observation, deterministic=True, **options)
         return np.asarray(chosen, np.int64)
+
+
+class MaskablePPOAgent(PPOAgent):
+    """A policy that MaskablePPO trained, acting greedily among valid actions."""
+
+    algorithm: ClassVar[str] = "maskable-ppo"
 
 
 def _no_learning(progress: float) -> float:
@@ -177,6 +190,7 @@ def train_ppo(
             self.returns = []
             report(self.num_timesteps, mean)
 
+    make_folder(folder)  # before the work, not after it
     began = time.perf_counter()
     progress = Progress()
     learner = _algorithm_class(algorithm)(
@@ -211,7 +225,6 @@ def train_ppo(
         "torch": torch.__version__,
         "curve": progress.curve,
     }
-    folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.contiguous() for name, tensor in learner.policy.state_dict().items()}
     write_beside_and_rename(folder / "policy.safetensors", save(weights))
     write_beside_and_rename(folder / "card.json", json.dumps(card, indent=1).encode())

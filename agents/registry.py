@@ -74,7 +74,7 @@ AGENTS: dict[str, AgentCard] = {
         _HERE + "ppo:PPOAgent", "SB3 PPO conditioned on the cost weight", trained=True
     ),
     "maskable-ppo": AgentCard(
-        _HERE + "ppo:PPOAgent", "sb3-contrib MaskablePPO, likewise", trained=True
+        _HERE + "ppo:MaskablePPOAgent", "sb3-contrib MaskablePPO, likewise", trained=True
     ),
     "clairvoyant": AgentCard(
         _HERE + "clairvoyant:ClairvoyantSingleCall",
@@ -129,13 +129,15 @@ def make_agent(name: str, setting: Setting, model: Path | None = None) -> Agent:
         raise ConfigError(f"name a worker: {base}:WORKER, one of {', '.join(setting.workers)}.")
     if worker and not card.takes_worker:
         raise ConfigError(f"agent {base!r} takes no worker, got {name!r}.")
+    if model is not None and not card.trained:
+        raise ConfigError(f"agent {name!r} is not a trained one and takes no model.")
     module, _, attribute = card.entry.partition(":")
     make = getattr(importlib.import_module(module), attribute)
     if card.trained:
         if model is None:
             raise ConfigError(
-                f"agent {name!r} is trained: run `conductor-gym train {name}` first, "
-                "or name its folder with --model."
+                f"agent {name!r} is trained: run `conductor-gym train {name} --track TRACK` "
+                "first, or name its folder with --model."
             )
         return make(setting, model)
     return make(setting, worker) if worker else make(setting)

@@ -75,14 +75,28 @@ def find_named_toml(kind: str, name: str, folder: Path) -> Path:
     return shipped[name]
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents.
+
+    Raises:
+        DataFileError: It cannot be made or written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataFileError(f"folder {path} cannot be made ({error.strerror}).") from None
+    if not os.access(path, os.W_OK):
+        raise DataFileError(f"folder {path} cannot be written.")
+
+
 def write_beside_and_rename(path: Path, content: bytes) -> None:
     """Write a file so that readers see the old one or the new one, never half.
 
     Raises:
         DataFileError: The folder cannot be written.
     """
+    make_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
             dir=path.parent, prefix=f".{path.name}.", delete=False
         ) as f:

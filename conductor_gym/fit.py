@@ -8,7 +8,7 @@ from conductor_gym.config import EnvConfig
 from conductor_gym.errors import ConfigError
 from conductor_gym.workers.fitted_pool import fitted_pool, token_table
 from conductor_gym.workers.fitting import Fitted, fit_scores
-from conductor_gym.workers.pool import Pool
+from conductor_gym.workers.pool import Pool, load_pool
 from conductor_gym.world import make_world
 
 
@@ -25,12 +25,13 @@ def fit_recorded(table: str, suite: str, split: str, name: str) -> tuple[Pool, F
         ConfigError: The pool is simulated.
         DataFileError: Missing or broken tables, or too little data.
     """
-    world = make_world(EnvConfig(pool=table, suite=suite, split=split))
-    if world.pool.backend != "recorded":
+    backend = load_pool(table).backend
+    if backend != "recorded":
         raise ConfigError(
-            f"pool {table!r} is {world.pool.backend}: a fit needs recorded outcomes. "
+            f"pool {table!r} is {backend}: a fit needs recorded outcomes. "
             "See `conductor-gym list pools`."
         )
+    world = make_world(EnvConfig(pool=table, suite=suite, split=split))
     data = world.data
     domain = data.queries["domain"].astype(np.int64)
     fitted = fit_scores(np.ascontiguousarray(world.recorded["score"]), domain, data.domains)

@@ -85,8 +85,6 @@ def differences(one: Statistics, other: Statistics) -> dict[str, float]:
 
 def _real(config: EnvConfig) -> tuple[World, Scores, npt.NDArray[np.int64]]:
     world = make_world(config)
-    if world.pool.backend != "recorded":
-        raise ConfigError(f"pool {config.pool!r} is {world.pool.backend}, not recorded.")
     return world, world.recorded["score"], world.data.queries["domain"].astype(np.int64)
 
 
@@ -129,9 +127,11 @@ def fidelity(simulated: str, table: str, suite: str, fitted_on: str, held_out: s
         raise ConfigError(
             f"the pool was fitted on split {fitted_on!r}: hold it against another one."
         )
+    pool = load_pool(simulated)
+    if load_pool(table).backend != "recorded":
+        raise ConfigError(f"--table must be a recorded pool, {table!r} is not.")
     world, scores, domain = _real(EnvConfig(pool=table, suite=suite, split=held_out))
     _, seen, seen_domain = _real(EnvConfig(pool=table, suite=suite, split=fitted_on))
-    pool = load_pool(simulated)
     if pool.backend != "simulated" or pool.worker_names != world.pool.worker_names:
         raise ConfigError(
             f"pool {simulated!r} must be simulated and have the workers of {table!r}, in order: "

@@ -12,6 +12,7 @@ from conductor_gym.leaderboard.table import Board
 try:
     from matplotlib import colormaps
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 except ModuleNotFoundError:
     raise MissingExtraError("the cost-quality plot", "report") from None
 
@@ -61,7 +62,7 @@ def plot_board(board: Board, path: Path) -> None:
             linestyle="--" if row.result.privileged else "-",
             marker="*" if row.result.privileged else "o",
             markersize=5,
-            label=name + (" (privileged)" if row.result.privileged else ""),
+            label=name + (" (ref)" if row.result.privileged else ""),
         )
         shown += 1
     frontier = _pareto(reachable)
@@ -74,6 +75,8 @@ def plot_board(board: Board, path: Path) -> None:
         label="frontier of all agents",
     )
     axes.set_xscale("log")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(x=0.12)
     axes.set_xlabel("mean cost of an episode, USD (log scale)")
     axes.set_ylabel("mean quality")
     axes.set_title(f"{board.card.title}\n{preview_line(board)}", fontsize=9)

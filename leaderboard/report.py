@@ -37,8 +37,8 @@ def preview_line(board: Board) -> str:
     return f"{PREVIEW_RECORDED} All outcomes are recorded from real LLMs."
 
 
-def _interval(value: Estimate) -> str:
-    return f"{value.mean:+.3f} [{value.low:+.3f}, {value.high:+.3f}]"
+def _interval(value: Estimate, digits: int = 3) -> str:
+    return f"{value.mean:+.{digits}f} [{value.low:+.{digits}f}, {value.high:+.{digits}f}]"
 
 
 def _mark(gain: Estimate | None) -> str:
@@ -53,7 +53,7 @@ def cells(row: Row) -> tuple[str, ...]:
     at = row.at
     if at is None:
         return (name, "n/a", *([""] * (len(COLUMNS) - 2)))
-    gain = "" if row.gain is None else _interval(row.gain) + _mark(row.gain)
+    gain = "" if row.gain is None else _interval(row.gain, 4) + _mark(row.gain)
     latency = at.latency_s
     return (
         name,
@@ -88,6 +88,18 @@ def _weight_columns() -> tuple[str, ...]:
     return ("utility at cost weight", *(f"{weight:g}" for weight in COST_WEIGHTS))
 
 
+def _fitting(columns: tuple[str, ...], texts: list[tuple[str, ...]], width: int) -> list[int]:
+    """Columns that fit a terminal, the leftmost first."""
+    fitting: list[int] = []
+    used = 0
+    for i, column in enumerate(columns):
+        needed = max(len(column), *(len(text[i]) for text in texts)) + 3
+        if used + needed <= width + 3:
+            fitting.append(i)
+            used += needed
+    return fitting
+
+
 def print_boards(boards: list[Board], console: Console) -> None:
     """Print every board."""
     for board in boards:
@@ -95,14 +107,18 @@ def print_boards(boards: list[Board], console: Console) -> None:
         console.print(preview_line(board), style="bold yellow")
         console.print("; ".join(board.notes), style="dim")
         for columns, make in ((COLUMNS, cells), (_weight_columns(), weight_cells)):
+            shown = [row for row in board.rows if make is cells or row.at is not None]
+            texts = [make(row) for row in shown]
+            fitting = _fitting(columns, texts, console.width)
             table = Table(show_edge=False, pad_edge=False)
-            for i, column in enumerate(columns):
-                table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
-            for row in board.rows:
-                if make is weight_cells and row.at is None:
-                    continue
-                table.add_row(*(escape(cell) for cell in make(row)))
+            for i in fitting:
+                table.add_column(columns[i], justify="left" if i == 0 else "right", no_wrap=True)
+            for text in texts:
+                table.add_row(*(escape(text[i]) for i in fitting))
             console.print(table)
+            if len(fitting) < len(columns):
+                left = ", ".join(c for i, c in enumerate(columns) if i not in fitting)
+                console.print(f"too narrow for: {left}; leaderboard.md has them", style="dim")
             console.print()
         for line in not_applicable(board):
             console.print(line, style="dim")

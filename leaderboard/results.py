@@ -207,8 +207,14 @@ def evaluate(
         model=trained_as,
         versions=_versions(),
         commit=_commit(),
-        command=f"conductor-gym run --agent {agent} --track {track_name} "
-        f"--episodes {number} --seed {seed}",
+        command=" ".join(
+            [
+                f"conductor-gym run --agent {agent} --track {track_name}",
+                f"--episodes {number} --seed {seed}",
+                *(f"--cost-weight {w:g}" for w in cost_weights if cost_weights != COST_WEIGHTS),
+                *([f"--model {model}"] if model is not None else []),
+            ]
+        ),
         wall_s=round(time.perf_counter() - began, 2),
         at=at,
     )
@@ -220,8 +226,19 @@ def result_path(folder: Path, track: str, agent: str) -> Path:
 
 
 def write_result(result: Result, folder: Path) -> Path:
-    """Write a result file, whole or not at all, and return its path."""
+    """Write a result file, whole or not at all, and return its path.
+
+    A smaller run never replaces a fuller one: it goes to ``FOLDER/TRACK/partial/AGENT.json``,
+    which the report does not read.
+    """
     path = result_path(folder, result.track, result.agent)
+    if path.exists():
+        try:
+            old = read_result(path)
+        except DataFileError:
+            old = None
+        if old and (old.episodes > result.episodes or len(old.at) > len(result.at) > 0):
+            path = path.parent / "partial" / path.name
     write_beside_and_rename(path, result.model_dump_json().encode())
     return path
 

@@ -78,21 +78,23 @@ def _row(result: Result, zero: AtCostWeight | None, one: AtCostWeight | None) ->
     return Row(result, at, paired_gain(at, zero), scaled)
 
 
+def _played_on(result: Result) -> str:
+    """What must be equal for two rows to be comparable."""
+    return repr((result.environment, result.content, result.episodes, result.stream))
+
+
 def make_board(track: str, results: list[Result]) -> Board:
     """Put a track's results in order.
 
-    Raises:
-        DataFileError: Results that were not played on the same queries and luck.
+    Rows are compared only on the same queries and luck: the largest such group is shown, the
+    others are named in the notes.
     """
-    first = results[0]
+    groups: dict[str, list[Result]] = {}
     for result in results:
-        for what in ("environment", "content", "episodes", "stream"):
-            if getattr(result, what) != getattr(first, what):
-                raise DataFileError(
-                    f"track {track}: {result.agent} and {first.agent} differ in {what}: their "
-                    "rows cannot be compared. Run the track again with one command, or remove "
-                    "the older files."
-                )
+        groups.setdefault(_played_on(result), []).append(result)
+    results = max(groups.values(), key=lambda group: (len(group), group[0].episodes))
+    first = results[0]
+    others = [r for group in groups.values() if group is not results for r in group]
     references = {result.agent: entry(result, HEADLINE_COST_WEIGHT) for result in results}
     zero, one = references.get(ZERO), references.get(ONE)
     rows = [_row(result, zero, one) for result in results]
@@ -101,6 +103,9 @@ def make_board(track: str, results: list[Result]) -> Board:
     notes = [f"{first.episodes:,} episodes a cost weight, stream {first.stream}"]
     if len(commits) > 1:
         notes.append(f"rows come from different commits: {', '.join(sorted(commits))}")
+    if others:
+        named = ", ".join(f"{r.agent} ({r.episodes:,} episodes)" for r in others)
+        notes.append(f"left out, played on other queries or settings: {named}; run them again")
     return Board(track, tracks()[track], rows, notes)
 
 
@@ -108,7 +113,7 @@ def read_boards(folder: Path) -> list[Board]:
     """Every track that has results under a folder, in the order of the tracks.
 
     Raises:
-        DataFileError: No results, or files that are broken or do not belong together.
+        DataFileError: No results, or files that are broken.
     """
     boards: list[Board] = []
     for name in tracks():

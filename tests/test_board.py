@@ -135,11 +135,31 @@ def test_bootstrap_agrees_with_the_normal_approximation_on_many_episodes() -> No
     assert np.allclose(resample_weights(50).sum(axis=1), 1.0, atol=1e-5)
 
 
-def test_rows_of_other_queries_are_not_put_on_one_board(results: Path) -> None:
-    one = read_result(results / "paper" / "cascade.json")
-    other = one.model_copy(update={"agent": "x", "episodes": 299})
-    with pytest.raises(DataFileError, match="cannot be compared"):
-        make_board("paper", [one, other])
+def test_rows_of_other_queries_are_left_out_and_named(results: Path) -> None:
+    rows = [read_result(path) for path in sorted((results / "paper").glob("*.json"))]
+    other = rows[0].model_copy(update={"agent": "stranger", "episodes": 299})
+    board = make_board("paper", [other, *rows])
+    assert "stranger" not in {row.result.agent for row in board.rows}
+    assert len(board.rows) == len(rows)
+    assert "stranger (299 episodes)" in " ".join(board.notes)
+
+
+def test_a_smaller_run_never_replaces_a_fuller_one(results: Path, tmp_path: Path) -> None:
+    whole = read_result(results / "paper" / "cascade.json")
+    path = write_result(whole, tmp_path)
+    for less in ({"episodes": 20}, {"at": whole.at[:1]}):
+        beside = write_result(whole.model_copy(update=less), tmp_path)
+        assert beside == tmp_path / "paper" / "partial" / "cascade.json"
+        assert read_result(path) == whole
+    assert write_result(whole, tmp_path) == path
+
+
+def test_a_results_command_names_every_setting_that_was_not_the_default() -> None:
+    result = evaluate("best-single", "paper", episodes=20, cost_weights=(0.3,), seed=4)
+    assert result.command == (
+        "conductor-gym run --agent best-single --track paper --episodes 20 --seed 4 "
+        "--cost-weight 0.3"
+    )
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"agent": 3}', "half"])

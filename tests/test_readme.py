@@ -41,7 +41,7 @@ def test_the_rendered_episode_is_the_one_its_code_prints(repository: Path) -> No
     code = blocks(repository, "python")[2]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile("import gymnasium as gym\n" + code, "README.md", "exec"), {})
+        exec(compile(code, "README.md", "exec"), {})
     assert printed.getvalue().strip() == blocks(repository, "text")[0].strip()
 
 

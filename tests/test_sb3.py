@@ -21,7 +21,7 @@ pytest.importorskip("sb3_contrib")
 from sb3_contrib import MaskablePPO
 from stable_baselines3 import PPO
 
-from conductor_gym.agents.ppo import PPOAgent, train_ppo
+from conductor_gym.agents.ppo import MaskablePPOAgent, PPOAgent, train_ppo
 from conductor_gym.sb3 import ConductorVecEnv
 
 STEPS = 16 * 1024
@@ -93,9 +93,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_trained_policy_is_saved_loaded_and_played(trained: Path) -> None:
     track = find_track("paper")
-    agent = PPOAgent(track.setting(0.05), trained)
+    agent = MaskablePPOAgent(track.setting(0.05), trained)
     played = play(agent, track.evaluation(0.05), 200)
-    again = play(PPOAgent(track.setting(0.05), trained), track.evaluation(0.05), 200)
+    again = play(MaskablePPOAgent(track.setting(0.05), trained), track.evaluation(0.05), 200)
     assert played.decisions == again.decisions
     assert played.invalid.sum() == 0
     card = json.loads((trained / "card.json").read_text())
@@ -124,22 +124,27 @@ def test_a_pickle_in_place_of_weights_is_refused_and_not_run(
     (model / "card.json").write_bytes((trained / "card.json").read_bytes())
     (model / "policy.safetensors").write_bytes(pickle.dumps(_Exploit()))
     with pytest.raises(DataFileError, match="cannot be loaded"):
-        PPOAgent(find_track("paper").setting(0.05), model)
+        MaskablePPOAgent(find_track("paper").setting(0.05), model)
     assert not Path("exploited").exists()
 
 
 def test_a_missing_broken_or_foreign_model_says_what_to_do(trained: Path, tmp_path: Path) -> None:
     setting = find_track("paper").setting(0.05)
     with pytest.raises(DataFileError, match="conductor-gym train"):
-        PPOAgent(setting, tmp_path)
+        MaskablePPOAgent(setting, tmp_path)
     (tmp_path / "card.json").write_text("{}")
     with pytest.raises(DataFileError, match="not a model card"):
-        PPOAgent(setting, tmp_path)
+        MaskablePPOAgent(setting, tmp_path)
     card = json.loads((trained / "card.json").read_text())
     card["environment"]["pool"] = "other"
     (tmp_path / "card.json").write_text(json.dumps(card))
     with pytest.raises(ConfigError, match="Train a model for this track"):
-        PPOAgent(setting, tmp_path)
+        MaskablePPOAgent(setting, tmp_path)
+
+
+def test_a_model_is_not_scored_under_another_algorithms_name(trained: Path) -> None:
+    with pytest.raises(ConfigError, match="score it as agent 'maskable-ppo'"):
+        PPOAgent(find_track("paper").setting(0.05), trained)
 
 
 def test_adapter_passes_its_settings_on() -> None:

@@ -27,6 +27,10 @@ for command in (run, train, report, fit, fidelity):
 app.command("list")(list_)
 
 
+STOPPED = 130
+"""Exit code after Ctrl-C."""
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         print(__version__)
@@ -51,6 +55,7 @@ def main() -> None:
             f"[bold red]error:[/] {escape(str(error))}", highlight=False
         )
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("stopped; results written so far are kept", file=sys.stderr)
-        raise SystemExit(130) from None
+    except SystemExit as end:
+        if end.code == STOPPED:
+            print("stopped: finished results and models are kept, none is half", file=sys.stderr)
+        raise

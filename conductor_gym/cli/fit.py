@@ -41,7 +41,8 @@ def fit(
     tables().print(view)
     console.print(
         f"pair correlations are met within {fitted.residual:.3f} (root mean square) -> {out}\n"
-        f"hold it against unseen queries: conductor-gym fidelity {out} --table {table}"
+        f"hold it against unseen queries: conductor-gym fidelity {out} --table {table}\n"
+        f'play on it: gym.make("Conductor-v0", pool="{out}", suite="{suite or table}")'
     )
 
 

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
-from conductor_gym.cli.terminal import AsJson, ResultsFolder, print_json, tables
+from conductor_gym.cli.terminal import AsJson, ResultsFolder, messages, print_json, tables
+from conductor_gym.errors import MissingExtraError
 
 
 def report(
@@ -22,11 +24,14 @@ def report(
     boards = read_boards(results)
     plots: dict[str, str] = {}
     if plot:
-        from conductor_gym.leaderboard.plot import plot_board
+        try:
+            from conductor_gym.leaderboard.plot import plot_board
 
-        for board in boards:
-            plots[board.track] = f"{board.track}.png"
-            plot_board(board, results / plots[board.track])
+            for board in boards:
+                plots[board.track] = f"{board.track}.png"
+                plot_board(board, results / plots[board.track])
+        except MissingExtraError as error:
+            messages().print(f"no plots: {escape(str(error))}")
     write_beside_and_rename(results / "leaderboard.md", text.markdown(boards, plots).encode())
     values = text.as_json(boards)
     write_beside_and_rename(results / "leaderboard.json", json.dumps(values, indent=1).encode())

@@ -27,7 +27,7 @@ def run(
         list[float] | None,
         typer.Option(help="Quality points per US cent; repeatable; the whole grid by default."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of agents that draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Seed of agents that draw.")] = 0,
     model: Annotated[
         Path | None, typer.Option(help="Folder of a trained agent; models/TRACK/AGENT by default.")
     ] = None,
@@ -36,6 +36,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Score agents and write one result file for each."""
+    from conductor_gym.data_files import make_folder
     from conductor_gym.leaderboard.results import Result, evaluate, write_result
     from conductor_gym.leaderboard.tracks import find_track
     from conductor_gym.reward import COST_WEIGHTS, weight_to_int
@@ -43,15 +44,17 @@ def run(
     weights = tuple(cost_weight) if cost_weight else COST_WEIGHTS
     for weight in weights:
         weight_to_int(weight, "cost-weight")
+    make_folder(results)  # before the work, not after it
     done: list[Result] = []
     console = messages()
     for track_name in track:
         size = find_track(track_name).size() if episodes is None else episodes
         for name in _expand(agent, track_name):
-            folder = model or model_folder(models, track_name, name)
-            if model is None and not folder.exists():
-                folder = None
-            if folder is None and "all" in agent and _is_trained(name):
+            folder = model
+            if model is None and _is_trained(name):
+                usual = model_folder(models, track_name, name)
+                folder = usual if usual.exists() else None
+            if _is_trained(name) and folder is None and "all" in agent:
                 console.print(
                     f"{track_name}: {name} left out, it is not trained. "
                     f"`conductor-gym train {name} --track {track_name}` does that."

@@ -12,7 +12,9 @@ from conductor_gym.errors import unknown_name
 def train(
     agent: Annotated[str, typer.Argument(help="ppo or maskable-ppo.")],
     track: Annotated[str, typer.Option(help="Track whose train split is played.")] = "paper",
-    timesteps: Annotated[int, typer.Option(min=1, help="Environment steps.")] = 2_200_000,
+    timesteps: Annotated[
+        int, typer.Option(min=1, help="Environment steps; whole rollouts of 16,384.")
+    ] = 2_200_000,
     seed: Annotated[int, typer.Option(min=0, max=4000, help="Training seed.")] = 0,
     models: Annotated[Path, typer.Option(help="Written to MODELS/TRACK/AGENT.")] = Path("models"),
     as_json: AsJson = False,
