@@ -5,6 +5,7 @@ import gzip
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +153,26 @@ def test_a_smaller_run_never_replaces_a_fuller_one(results: Path, tmp_path: Path
         assert beside == tmp_path / "paper" / "partial" / "cascade.json"
         assert read_result(path) == whole
     assert write_result(whole, tmp_path) == path
+
+
+def test_a_stopped_run_keeps_what_was_finished_and_nothing_half(tmp_path: Path) -> None:
+    words = ["run", "--agent", "all", "--track", "paper", "--results", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from conductor_gym.cli import main; main()", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    first = process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=60)[1]
+    assert "submit-nothing" in first
+    assert process.returncode == 130
+    assert "stopped: finished results" in rest
+    assert "Traceback" not in rest
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert "submit-nothing.json" in {path.name for path in kept}
+    assert all(read_result(path).episodes == 4000 for path in kept)
 
 
 def test_a_results_command_names_every_setting_that_was_not_the_default() -> None:
