@@ -1,5 +1,6 @@
 """A Stable-Baselines3 `VecEnv` over the batched engine: a thousand environments in one process."""
 
+import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,8 +23,8 @@ except ModuleNotFoundError:
 class ConductorVecEnv(VecEnv):
     """n episodes of `Conductor-v0` side by side, with SAME_STEP autoreset as SB3 expects.
 
-    `seed(s)` starts slot i at stream s + i with the next `reset`; without a seed, streams start
-    at 0.
+    `seed(s)` starts slot i at stream s + i with the next `reset`; without a seed, the first stream
+    comes from the operating system's entropy.
 
     Args:
         num_envs: Number of slots.
@@ -39,7 +40,7 @@ class ConductorVecEnv(VecEnv):
             observation_space(self.config.max_workers, self.config.max_steps),
             action_space(self.config.max_workers),
         )
-        self._streams = np.arange(num_envs, dtype=np.int64)
+        self._streams = secrets.randbelow(2**62) + np.arange(num_envs, dtype=np.int64)
         self._indices = np.zeros(num_envs, np.int64)
         self._all = np.arange(num_envs, dtype=np.int64)
         self._observation = self.engine.new_observation()
@@ -93,7 +94,7 @@ class ConductorVecEnv(VecEnv):
                     "quality": float(final["quality"][k]),
                     "cost_usd": float(cost[k]),
                     "invalid_actions": int(final["invalid"][k]),
-                    "episode": {"r": float(returns[k]), "l": int(final["steps"][k]), "t": 0.0},
+                    "episode": {"r": float(returns[k]), "l": int(final["steps"][k])},
                 }
         self._observation = observation
         self._start(ended)

@@ -1,5 +1,6 @@
 """Pool and suite joined: the tables that stay constant while episodes of one configuration run."""
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -54,6 +55,18 @@ class World:
     tables: Tables
     simulated: SimulatedTables
     recorded: Records
+
+    def content_hashes(self) -> dict[str, str]:
+        """BLAKE2b of everything an outcome can depend on besides the settings, 16 hex digits each.
+
+        Returns:
+            ``suite``, ``pool`` and, on a recorded pool, ``outcomes``.
+        """
+        hashes = {"suite": self.data.content_hash(), "pool": self.pool.content_hash()}
+        if self.pool.backend == "recorded":
+            outcomes = hashlib.blake2b(self.recorded.tobytes(), digest_size=8)
+            hashes["outcomes"] = outcomes.hexdigest()
+        return hashes
 
 
 def make_world(config: EnvConfig) -> World:

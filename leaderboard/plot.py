@@ -66,14 +66,15 @@ def plot_board(board: Board, path: Path) -> None:
         )
         shown += 1
     frontier = _pareto(reachable)
-    axes.step(
-        *np.array(frontier).T,
-        where="post",
-        color="black",
-        linewidth=0.8,
-        alpha=0.5,
-        label="frontier of all agents",
-    )
+    if frontier:
+        axes.step(
+            *np.array(frontier).T,
+            where="post",
+            color="black",
+            linewidth=0.8,
+            alpha=0.5,
+            label="frontier of all agents",
+        )
     axes.set_xscale("log")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(x=0.12)
@@ -81,6 +82,7 @@ def plot_board(board: Board, path: Path) -> None:
     axes.set_ylabel("mean quality")
     axes.set_title(f"{board.card.title}\n{preview_line(board)}", fontsize=9)
     axes.grid(alpha=0.25)
-    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    if frontier:
+        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)  # pyright: ignore[reportUnknownMemberType]

@@ -93,7 +93,7 @@ def _fitting(columns: tuple[str, ...], texts: list[tuple[str, ...]], width: int)
     fitting: list[int] = []
     used = 0
     for i, column in enumerate(columns):
-        needed = max(len(column), *(len(text[i]) for text in texts)) + 3
+        needed = max([len(column), *(len(text[i]) for text in texts)]) + 3
         if used + needed <= width + 3:
             fitting.append(i)
             used += needed

@@ -64,7 +64,7 @@ class Result(Record):
         kind: Whether outcomes were simulated or recorded.
         not_applicable: Why the agent shows n/a here, or None.
         environment: Settings of the scored environment; its cost weight stands in each entry.
-        content: Hashes of suite split and pool.
+        content: Hashes of suite split, pool and recorded outcomes.
         command: How the row was made.
         at: One entry per cost weight.
     """
@@ -202,7 +202,7 @@ def evaluate(
         episodes=number,
         seed=seed,
         environment=track.evaluation(HEADLINE_COST_WEIGHT).as_dict() | {"cost_weight": None},
-        content={"suite": world.data.content_hash(), "pool": world.pool.content_hash()},
+        content=world.content_hashes(),
         prices_as_of=world.pool.prices_as_of,
         model=trained_as,
         versions=_versions(),

@@ -155,6 +155,20 @@ def test_a_smaller_run_never_replaces_a_fuller_one(results: Path, tmp_path: Path
     assert write_result(whole, tmp_path) == path
 
 
+@pytest.mark.parametrize("shown", ["submit-nothing", "not applicable"])
+def test_a_board_with_nothing_to_draw_is_printed_all_the_same(
+    results: Path, tmp_path: Path, shown: str
+) -> None:
+    result = read_result(results / "paper" / "submit-nothing.json")
+    if shown == "not applicable":
+        result = result.model_copy(update={"at": [], "not_applicable": "needs a vote"})
+    write_result(result, tmp_path)
+    done = command("report", "--results", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "submit-nothing" in done.stdout
+    assert (tmp_path / "paper.png").is_file()
+
+
 def test_a_stopped_run_keeps_what_was_finished_and_nothing_half(tmp_path: Path) -> None:
     words = ["run", "--agent", "all", "--track", "paper", "--results", str(tmp_path)]
     process = subprocess.Popen(

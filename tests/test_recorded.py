@@ -19,6 +19,7 @@ from conductor_gym.env import ConductorEnv
 from conductor_gym.errors import DataFileError
 from conductor_gym.tasks.suite import load_split, load_suite_card
 from conductor_gym.workers.pool import load_pool
+from conductor_gym.world import make_world
 
 RECORDINGS = ("mmlu-pro", "gsm8k", "crux")
 SOLVE, VERIFY, VOTE, SUBMIT = 0, 2, 6, 7
@@ -243,7 +244,10 @@ def test_another_folder_of_tables_is_read_when_the_variable_changes(
         engine.start(slots, np.zeros_like(slots), slots, engine.new_observation())
         return engine.first_solves(slots).quality
 
-    before = qualities()
+    def hashes() -> dict[str, str]:
+        return make_world(EnvConfig(**settings)).content_hashes()
+
+    before, told = qualities(), hashes()
     other = folder.with_name("other")
     shutil.copytree(folder, other)
     path = other / "zeroeval/gsm_correct.csv"
@@ -252,6 +256,8 @@ def test_another_folder_of_tables_is_read_when_the_variable_changes(
     monkeypatch.setenv("CONDUCTOR_GYM_RECORDED", str(other))
     assert before.min() == 0.0
     assert qualities().min() == 1.0
+    assert hashes()["suite"] == told["suite"]
+    assert hashes()["outcomes"] != told["outcomes"]
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,18 @@ def test_a_model_is_not_scored_under_another_algorithms_name(trained: Path) -> N
         PPOAgent(find_track("paper").setting(0.05), trained)
 
 
+def test_adapter_without_a_seed_draws_its_streams_and_with_one_repeats_them() -> None:
+    def streams(seed: int | None) -> list[int]:
+        vec = ConductorVecEnv(3)
+        if seed is not None:
+            vec.seed(seed)
+        vec.reset()
+        return vec.engine.episodes["stream"].tolist()
+
+    assert streams(5) == streams(5) == [5, 6, 7]
+    assert streams(None) != streams(None)
+
+
 def test_adapter_passes_its_settings_on() -> None:
     vec = ConductorVecEnv(4, EnvConfig(cost_weight=0.2, max_steps=3))
     rows: Any = vec.reset()
