@@ -148,6 +148,7 @@ class Engine:
     Args:
         config: The settings.
         n: Number of slots.
+        world: Pool and suite already joined; made from the settings where None.
 
     Attributes:
         world: The joined pool and suite.
@@ -155,10 +156,10 @@ class Engine:
         state: Episode state of all slots, changed by `start` and `step` alone.
     """
 
-    def __init__(self, config: EnvConfig, n: int = 1) -> None:
+    def __init__(self, config: EnvConfig, n: int = 1, world: World | None = None) -> None:
         if n < 1:
             raise ConfigError(f"at least one environment is needed, got {n!r}.")
-        self.world: World = make_world(config)
+        self.world: World = make_world(config) if world is None else world
         self.n = n
         self.state: State = new_state(n, config.max_steps)
         self._kernels = kernels()

@@ -7,19 +7,22 @@ from functools import lru_cache
 import numpy as np
 
 from conductor_gym.config import EnvConfig
-from conductor_gym.data_files import FileStamp, recorded_stamp
+from conductor_gym.data_files import FileStamp
 from conductor_gym.dynamics.keyed import key_from_text
 from conductor_gym.dynamics.state import RULES_DTYPE, Records, Tables
 from conductor_gym.errors import ConfigError
+from conductor_gym.recordings.detect import load_recording_card
+from conductor_gym.recordings.recording import load_recording, stamps_of
 from conductor_gym.reward import weight_to_int
 from conductor_gym.tasks.suite import Split, load_split
 from conductor_gym.types import N_LEVELS, NANO_USD, Subtask
-from conductor_gym.workers.pool import Pool, end_points, load_pool, resolve
+from conductor_gym.workers.pool import Pool, load_pool, resolve
 from conductor_gym.workers.recorded import RECORDED_DTYPE
+from conductor_gym.workers.recorded_tables import recorded_table
 from conductor_gym.workers.simulated import SimulatedTables
 from conductor_gym.workers.tables import (
+    SuiteTables,
     no_simulated_tables,
-    recorded_table,
     simulated_tables,
     worker_table,
 )
@@ -83,14 +86,28 @@ def make_world(config: EnvConfig) -> World:
     data = load_split(config.suite, config.split)
     stamp: tuple[FileStamp, ...] = ()
     if pool.recording is not None:
-        stamp = recorded_stamp(pool.recording.outcomes, pool.recording.output_characters)
+        stamp = stamps_of(load_recording_card(pool.recording))
     return _join(config, pool.model_dump_json(), data, stamp)
 
 
 @lru_cache(maxsize=16)
 def _join(config: EnvConfig, pool_json: str, data: Split, stamp: tuple[FileStamp, ...]) -> World:
     del stamp  # part of the key: the tables are read again when they change
-    pool = Pool.model_validate_json(pool_json)
+    return join(config, Pool.model_validate_json(pool_json), data)
+
+
+def join(config: EnvConfig, pool: Pool, data: Split) -> World:
+    """Join a pool and a split that are at hand.
+
+    Args:
+        config: Settings; its pool, suite and split are names only.
+        pool: The pool.
+        data: The split.
+
+    Raises:
+        DataFileError: Recorded outcomes that do not fit.
+        ConfigError: Settings that cannot work together.
+    """
     if len(pool.workers) > config.max_workers:
         raise ConfigError(
             f"pool {pool.name!r} has {len(pool.workers)} workers, max_workers is "
@@ -98,24 +115,20 @@ def _join(config: EnvConfig, pool_json: str, data: Split, stamp: tuple[FileStamp
             f"Pass max_workers={len(pool.workers)} or a smaller pool."
         )
     is_recorded = pool.backend == "recorded"
-    latency_known = not is_recorded
-    if config.latency_weight and not latency_known:
-        raise ConfigError(
-            f"pool {pool.name!r} has no recorded latencies: latency_weight must be 0."
-        )
     if is_recorded and not data.is_recorded:
         raise ConfigError(
             f"pool {pool.name!r} is recorded, suite {config.suite!r} is not: "
             "a recorded pool goes with the suite of the same recording."
         )
-    if data.is_recorded and pool.model is not None:
-        told = (*end_points(pool.model.r2_delta), *end_points(pool.model.r2_eta))
-        if max(told) > 0.0:
-            raise ConfigError(
-                f"pool {pool.name!r} is simulated and says that public normals tell about "
-                f"difficulty, but suite {config.suite!r} has none. Use a pool with r2_delta = 0 "
-                "and r2_eta = 0, such as `conductor-gym fit` makes, or a statistical suite."
-            )
+    outcomes = None
+    if is_recorded and pool.recording is not None:
+        outcomes = load_recording(pool.recording).outcomes
+    latency_known = outcomes is None or outcomes.seconds is not None
+    identity = outcomes is None or outcomes.answer is not None
+    if config.latency_weight and not latency_known:
+        raise ConfigError(
+            f"pool {pool.name!r} has no recorded latencies: latency_weight must be 0."
+        )
 
     rules = np.zeros(1, RULES_DTYPE)
     row = rules[0]
@@ -131,18 +144,21 @@ def _join(config: EnvConfig, pool_json: str, data: Split, stamp: tuple[FileStamp
     row["max_workers"] = config.max_workers
     row["recorded"] = is_recorded
     row["latency_known"] = latency_known
-    row["identity"] = not is_recorded
+    row["identity"] = identity
     row["levels"] = 1 if is_recorded else N_LEVELS
     for subtask in RECORDED_SUBTASKS if is_recorded else SINGLE_PART_SUBTASKS:
         row["subtasks"][subtask] = 1
+    row["subtasks"][Subtask.VOTE] = identity
 
     tables = Tables(rules, worker_table(pool), data.queries, data.features)
     _check_affordable(config, pool, tables)
-    if is_recorded and pool.recording is not None:
-        recorded = recorded_table(pool, pool.recording, data.ids, config.assumptions)
+    if pool.recording is not None:
+        recording = load_recording(pool.recording)
+        recorded = recorded_table(pool, recording, data.ids, config.assumptions)
         return World(config, pool, data, tables, no_simulated_tables(), recorded)
-    simulated = simulated_tables(pool, data.domains, config.assumptions)
-    return World(config, pool, data, tables, simulated, np.zeros((1, 1), RECORDED_DTYPE))
+    suite = SuiteTables(data.domains, data.queries, data.features)
+    simulated = simulated_tables(pool, suite, config.assumptions)
+    return World(config, pool, data, tables, simulated, np.zeros((1, 1, 1), RECORDED_DTYPE))
 
 
 def _check_affordable(config: EnvConfig, pool: Pool, tables: Tables) -> None:

@@ -1,78 +1,108 @@
-"""Suites of real queries that a recorded table holds."""
+"""Suites of real queries that a recording holds."""
+
+from collections import Counter
 
 import numpy as np
+import numpy.typing as npt
 
-from conductor_gym.data_files import numbers, read_wide_table, recorded_folder
 from conductor_gym.dynamics.keyed import uid_word
 from conductor_gym.errors import DataFileError
-from conductor_gym.spaces import N_DOMAINS
+from conductor_gym.recordings.recording import Recording, load_recording
+from conductor_gym.spaces import N_DOMAINS, SURFACE_COLUMNS
 from conductor_gym.tasks.suite import RecordedCard, Split, make_split
 from conductor_gym.tasks.text_features import hashed_embedding, surface_features
 
+OTHER = "other"
+"""Domain of the queries whose own domain is too small, or one of too many."""
+SMALLEST_DOMAIN = 60
+"""Queries of a domain that stays one of its own."""
+TOKENS_WITHOUT_TEXT = 128
+"""Prompt tokens of a query whose text is not recorded (assumed)."""
+
+
+def merged_domains(names: list[str]) -> dict[str, str]:
+    """Domain to the one it counts as: small ones, and the smallest of too many, are merged.
+
+    Args:
+        names: Domain of every query.
+    """
+    sizes = Counter(names)
+    by_size = sorted(sizes, key=lambda name: (-sizes[name], name))
+    kept = [name for name in by_size if sizes[name] >= SMALLEST_DOMAIN]
+    if len(by_size) == 1 or (len(kept) == len(by_size) <= N_DOMAINS):
+        return {name: name for name in by_size}
+    kept = kept[: N_DOMAINS - 1]
+    return {name: name if name in kept else OTHER for name in by_size}
+
 
 def recorded_split(suite: str, card: RecordedCard, split: str) -> Split:
-    """Read one split. Queries are put in the order of a hash of their id and cut by `shares`.
+    """Read one split. A hash of a query's id alone decides which split it belongs to.
 
     Args:
         suite: Name of the suite.
-        card: Files and columns.
+        card: Which queries of which recording.
         split: Name of the split.
 
     Raises:
-        DataFileError: Missing or broken files, more than 16 domains, blank texts.
+        DataFileError: Missing or broken files, or too few queries.
     """
-    extra = tuple(name for name in (card.domain_column, card.options_column) if name)
-    table = read_wide_table(
-        recorded_folder() / card.queries, card.id_column, (*card.text_columns, *extra)
-    )
-    uids = list(table.rows)
-    if card.complete_in is not None:
-        path = recorded_folder() / card.complete_in
-        outcomes = read_wide_table(path, card.id_column, card.complete_for)
-        columns = [numbers(outcomes, name, tuple(uids), 0.0, 1.0) for name in card.complete_for]
-        whole = np.flatnonzero(np.isfinite(np.stack(columns)).all(axis=0))
-        uids = [uids[i] for i in whole.tolist()]
-    domains = (card.domain or "",)
-    if card.domain_column is not None:
-        at = table.columns.index(card.domain_column)
-        domains = tuple(sorted({cells[at] for _, cells in table.rows.values()}))
-    if len(domains) > N_DOMAINS:
-        raise DataFileError(
-            f"{table.path}: {len(domains)} different values in {card.domain_column!r}; "
-            f"a suite holds at most {N_DOMAINS} domains."
-        )
+    recording = load_recording(card.recording)
+    rows = recording.complete_for(card.complete_for or recording.outcomes.workers)
+    told = recording.queries
+    merged = merged_domains([told.domains[i] for i in rows.tolist()])
+    domains = tuple(sorted(set(merged.values())))
 
-    # In order of a hash: the same split wherever and however the file was sorted.
-    uids.sort(key=lambda uid: uid_word(f"split of {suite}/{uid}"))
-    bounds = np.round(np.cumsum([0.0, *card.shares.values()]) * len(uids)).astype(int)
-    k = list(card.shares).index(split)
-    chosen = tuple(uids[bounds[k] : bounds[k + 1]])
+    shares = card.shares or recording.card.shares
+    bounds = np.cumsum([0.0, *shares.values()])
+    k = list(shares).index(split)
+    low, high = bounds[k], bounds[k + 1] if k + 1 < len(shares) else 1.0
+    # Of the query alone: it stays in its split whatever workers and queries are left out.
+    place = {
+        i: uid_word(f"split of {recording.card.name}/{told.uids[i]}") / 2**64 for i in rows.tolist()
+    }
+    chosen = sorted((i for i, at in place.items() if low <= at < high), key=place.__getitem__)
     if not chosen:
-        raise DataFileError(f"{table.path}: {len(uids)} queries leave none for split {split!r}.")
+        raise DataFileError(
+            f"{recording.card.query_files[0]}: {len(rows)} queries with a record of every worker "
+            f"leave none for split {split!r}."
+        )
+    return _split(suite, split, recording, domains, merged, np.array(chosen))
 
-    texts = [table.columns.index(name) for name in card.text_columns]
-    prompts = tuple("\n\n".join(table.rows[uid][1][i] for i in texts) for uid in chosen)
-    for uid, prompt in zip(chosen, prompts, strict=True):
-        if not prompt.strip():
-            raise DataFileError(f"{table.path}, line {table.rows[uid][0]}: the text is blank.")
-    domain = np.zeros(len(chosen), np.int64)
-    if card.domain_column is not None:
-        at = table.columns.index(card.domain_column)
-        domain[:] = [domains.index(table.rows[uid][1][at]) for uid in chosen]
-    options = None
-    if card.options_column is not None:
-        options = numbers(table, card.options_column, chosen, 0.0, 1000.0)
-    tokens = np.array([-(-len(p) // card.characters_per_token) for p in prompts]).astype(np.int64)
+
+def _split(
+    suite: str,
+    split: str,
+    recording: Recording,
+    domains: tuple[str, ...],
+    merged: dict[str, str],
+    chosen: npt.NDArray[np.int64],
+) -> Split:
+    told = recording.queries
+    ids = tuple(told.uids[i] for i in chosen.tolist())
+    domain = np.array([domains.index(merged[told.domains[i]]) for i in chosen.tolist()], np.int64)
+    prompts = None
+    embedding = None
+    if told.prompts is not None:
+        prompts = tuple(told.prompts[i] for i in chosen.tolist())
+        embedding = hashed_embedding(prompts)
+        lengths = [-(-len(p) // recording.card.characters_per_token) for p in prompts]
+        tokens = np.array(lengths).astype(np.int64)
+        options = None if told.choices is None else told.choices[chosen]
+        surface = surface_features(prompts, options)
+    else:
+        tokens = np.full(len(chosen), TOKENS_WITHOUT_TEXT, np.int64)
+        surface = np.full((len(chosen), len(SURFACE_COLUMNS)), -1.0)
+        surface[:, SURFACE_COLUMNS.index("has_text")] = 0.0
     return make_split(
         suite,
         split,
         domains,
-        tuple(f"{suite}/{uid}" for uid in chosen),
-        chosen,
+        tuple(f"{suite}/{uid}" for uid in ids),
+        ids,
         domain,
         tokens,
         None,
-        hashed_embedding(prompts),
-        surface_features(prompts, options),
+        embedding,
+        surface,
         prompts,
     )

@@ -15,11 +15,12 @@ from conductor_gym.data_files import (
     StrictModel,
     find_named_toml,
     load_toml,
-    recorded_stamp,
 )
 from conductor_gym.dynamics.keyed import uid_word
 from conductor_gym.dynamics.state import QUERY_DTYPE, Records
 from conductor_gym.errors import DataFileError, unknown_name
+from conductor_gym.recordings.detect import is_recording, load_recording_card
+from conductor_gym.recordings.recording import stamps_of
 from conductor_gym.spaces import EMBEDDING_WIDTH, N_DOMAINS, QUERY_WIDTH, SURFACE_COLUMNS
 
 SUITES_FOLDER = Path(__file__).with_name("suites")
@@ -62,35 +63,21 @@ class StatisticalCard(StrictModel):
 
 
 class RecordedCard(StrictModel):
-    """Queries read from a recorded table.
+    """Queries of a recording.
 
     Attributes:
-        queries: CSV file, relative to the folder of recorded tables.
-        id_column: Column of the query id.
-        text_columns: Joined by a blank line into the prompt.
-        domain_column: Column of the domain; without it all queries are of `domain`.
-        options_column: Column that counts the options of a multiple-choice question.
-        complete_in: Outcome file; queries with a blank cell in `complete_for` are left out.
-        characters_per_token: Of the prompt.
-        shares: Share of the queries by split.
+        recording: Shipped recording, or a path to a table, a folder of tables or a card.
+        complete_for: Workers of whom every query must have a record; none: all workers.
+        shares: Share of the queries by split; empty: the recording's.
     """
 
-    queries: str
-    id_column: str
-    text_columns: Annotated[tuple[str, ...], Field(min_length=1)]
-    domain_column: str | None = None
-    domain: str | None = None
-    options_column: str | None = None
-    complete_in: str | None = None
+    recording: str
     complete_for: tuple[str, ...] = ()
-    characters_per_token: Annotated[float, Field(gt=0)]
-    shares: dict[str, Annotated[float, Field(gt=0, lt=1)]]
+    shares: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _one_domain(self) -> Self:
-        if (self.domain_column is None) == (self.domain is None):
-            raise ValueError("give either domain_column or domain")
-        if abs(sum(self.shares.values()) - 1.0) > 1e-9:
+    def _shares_are_whole(self) -> Self:
+        if self.shares and abs(sum(self.shares.values()) - 1.0) > 1e-9:
             raise ValueError("shares must add up to 1")
         return self
 
@@ -109,7 +96,9 @@ class SuiteCard(StrictModel):
         """Names of the splits."""
         if self.statistical is not None:
             return tuple(self.statistical.sizes)
-        return tuple(self.recorded.shares) if self.recorded is not None else ()
+        if self.recorded is None:
+            return ()
+        return tuple(self.recorded.shares or load_recording_card(self.recorded.recording).shares)
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -168,7 +157,7 @@ def make_split(
     domain: npt.NDArray[np.int64],
     tokens: npt.NDArray[np.int64],
     normals: npt.NDArray[np.float64] | None,
-    embedding: npt.NDArray[np.float64],
+    embedding: npt.NDArray[np.float64] | None,
     surface: npt.NDArray[np.float64],
     prompts: tuple[str, ...] | None,
 ) -> Split:
@@ -183,7 +172,7 @@ def make_split(
         domain: int64 [queries], index into `domains`.
         tokens: int64 [queries], tokens of the prompt.
         normals: float64 [queries, 16] public normals, None where there is text.
-        embedding: float64 [queries, up to 32] in [-1, 1].
+        embedding: float64 [queries, up to 32] in [-1, 1], None where there is nothing to embed.
         surface: float64 [queries, 8] in [-1, 1]; the token column is filled in here.
         prompts: Texts.
     """
@@ -195,7 +184,8 @@ def make_split(
     if normals is not None:
         queries["normals"] = normals
     features = np.zeros((n, QUERY_WIDTH), np.float32)
-    features[:, : embedding.shape[1]] = embedding
+    if embedding is not None:
+        features[:, : embedding.shape[1]] = embedding
     features[np.arange(n), EMBEDDING_WIDTH + domain] = 1.0
     surface[:, SURFACE_COLUMNS.index("tokens")] = tokens / (tokens + TOKEN_SCALE)
     features[:, EMBEDDING_WIDTH + N_DOMAINS :] = surface
@@ -208,12 +198,19 @@ def list_suites() -> list[str]:
 
 
 def load_suite_card(name: str) -> SuiteCard:
-    """Load a suite's file by shipped name or by path.
+    """Load a suite's file by shipped name or by path; a recording is a suite of its own queries.
+
+    Args:
+        name: A shipped suite, a path to a suite's TOML file, or a recording.
 
     Raises:
         UnknownNameError: No such shipped suite.
         DataFileError: A file that is missing or not a valid suite.
     """
+    if name not in list_suites() and is_recording(name):
+        card = load_recording_card(name)
+        recorded = RecordedCard(recording=name, shares=card.shares)
+        return SuiteCard(name=card.name, version=1, title=card.title, recorded=recorded)
     return load_toml(find_named_toml("suite", name, SUITES_FOLDER), SuiteCard)
 
 
@@ -233,7 +230,7 @@ def load_split(suite: str, split: str) -> Split:
         raise unknown_name("split", split, card.splits)
     stamp: tuple[FileStamp, ...] = ()
     if card.recorded is not None:
-        stamp = recorded_stamp(card.recorded.queries, card.recorded.complete_in or "")
+        stamp = stamps_of(load_recording_card(card.recorded.recording))
     return _make_split(card.model_dump_json(), split, stamp)
 
 

@@ -36,7 +36,7 @@ def surface_features(
 
     Args:
         texts: The prompts.
-        options: Options of each multiple-choice question, None where there are none.
+        options: Options of each multiple-choice question, NaN or None where there are none.
 
     Returns:
         float64 [texts, 8]; tokens and documents are left missing.
@@ -52,5 +52,6 @@ def surface_features(
         row[columns["symbols"]] = len(_SYMBOLS.findall(text)) / size
         row[columns["lines"]] = lines / (lines + _LINES_SCALE)
     if options is not None:
-        table[:, columns["options"]] = np.minimum(1.0, options / _OPTIONS_SCALE)
+        shown = np.minimum(1.0, options / _OPTIONS_SCALE)
+        table[:, columns["options"]] = np.where(np.isfinite(options), shown, -1.0)
     return table

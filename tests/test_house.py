@@ -22,7 +22,7 @@ HEAVY = ("torch", "numba", "litellm", "matplotlib", "sklearn", "scipy", "stable_
 # DESIGN 2: a module may import from its own layer and from those before it.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "version", "types", "errors"}),
-    frozenset({"spaces", "reward", "dynamics", "workers", "tasks", "data_files"}),
+    frozenset({"spaces", "reward", "dynamics", "recordings", "workers", "tasks", "data_files"}),
     frozenset({"config", "world", "fit", "engine", "env", "vector_env", "text_env", "workflow_env"})
     | frozenset({"render", "sb3"}),
     frozenset({"agents"}),

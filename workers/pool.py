@@ -7,13 +7,22 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from conductor_gym.data_files import StrictModel, find_named_toml, load_toml
+from conductor_gym.dynamics.state import MAX_FACTORS
+from conductor_gym.spaces import EMBEDDING_WIDTH, SURFACE_COLUMNS
 from conductor_gym.types import Assumptions
 
 POOLS_FOLDER = Path(__file__).with_name("pools")
 
+N_TEXT = EMBEDDING_WIDTH + len(SURFACE_COLUMNS)
+"""Features that a fitted pool may read from a query's text."""
+MAX_SHARED = 0.9999
+"""Largest share of a worker's variance that shared factors may explain."""
+
 Source = Literal["published", "recorded", "fitted", "assumed"]
 Accuracy = Annotated[float, Field(gt=0.0, lt=1.0)]
 Tokens = Annotated[float, Field(gt=0.0, le=1e6)]
+Loading = Annotated[float, Field(ge=-10.0, le=10.0)]
+Loadings = Annotated[tuple[Loading, ...], Field(min_length=1, max_length=MAX_FACTORS)]
 UsdPerMillion = Annotated[float, Field(ge=0.0, le=1e5)]
 
 
@@ -116,11 +125,64 @@ class AccuracyTable(StrictModel):
 
 
 class LoadingTable(StrictModel):
-    """How strongly each worker feels the shared difficulty, by worker name; 1 where not named."""
+    """How strongly each worker feels what is shared, relative to sqrt(rho); 1 where not named.
+
+    By worker name: one number, or by domain one number for each shared factor, the first of which
+    is the query's difficulty.
+    """
 
     source: Source
     note: str
-    values: dict[str, Annotated[float, Field(ge=0.0, le=1.0)]]
+    values: dict[str, Loading | dict[str, Loadings]]
+
+    def of(self, worker: str, domain: str) -> tuple[float, ...]:
+        """Loadings on the factors; a single 1 where the table does not name them."""
+        given = self.values.get(worker, 1.0)
+        if isinstance(given, float):
+            return (given,)
+        return given.get(domain, (1.0,))
+
+
+class TextWeights(StrictModel):
+    """A linear function of a query's text features and domain.
+
+    Attributes:
+        weights: Of the embedding (32) and the surface features (8), as an observation shows them.
+        offsets: Added by domain.
+    """
+
+    weights: Annotated[tuple[float, ...], Field(min_length=N_TEXT, max_length=N_TEXT)]
+    offsets: dict[str, float]
+
+
+class TextTable(StrictModel):
+    """What a query's text tells, in units of a standard normal over the queries of the fit.
+
+    Attributes:
+        delta: About the difficulty.
+        eta: About each worker's own trouble.
+    """
+
+    source: Source
+    note: str
+    delta: TextWeights
+    eta: dict[str, TextWeights]
+
+
+class FittedOn(StrictModel):
+    """What a fitted pool was fitted on, so that it can be held against the rest.
+
+    Attributes:
+        table: The recording, or the recorded pool of one.
+        split: The fitted split.
+        queries: Number of fitted queries.
+        content: Hash of the recording.
+    """
+
+    table: str
+    split: str
+    queries: int
+    content: str
 
 
 class TokenTable(StrictModel):
@@ -190,23 +252,15 @@ class ModelCard(StrictModel):
     aggregate_tokens: Size
 
 
-class Recording(StrictModel):
-    """Where a recorded pool's outcomes stand, relative to the folder of recorded tables."""
-
-    outcomes: str
-    output_characters: str
-    id_column: str
-    characters_per_token: Annotated[float, Field(gt=0.0, le=100.0)]
-    note: str
-
-
 class Pool(StrictModel):
     """A pool file.
 
     Attributes:
         output_cap: Most output tokens of a call; a call's worst price is its input plus this.
         overhead_tokens: Instruction tokens that every call adds to its input.
-        prices_as_of: Date of the price table, ``YYYY-MM``.
+        prices_as_of: Date of the price table, ``YYYY-MM``, or ``unknown``.
+        recording: Recording that a recorded pool replays.
+        fitted_on: Where a fitted pool's numbers come from.
     """
 
     name: str
@@ -223,7 +277,9 @@ class Pool(StrictModel):
     confidence_bias: ConfidenceTable | None = None
     model: ModelCard | None = None
     domains: dict[str, DomainCard] = Field(default_factory=dict)
-    recording: Recording | None = None
+    text: TextTable | None = None
+    recording: str | None = None
+    fitted_on: FittedOn | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -234,7 +290,7 @@ class Pool(StrictModel):
                 raise ValueError(f"worker {label} appears twice: {', '.join(doubles)}")
         if self.backend == "recorded":
             if self.recording is None:
-                raise ValueError("a recorded pool needs a [recording] section")
+                raise ValueError("a recorded pool needs `recording`, the name of one")
             return self
         for section in (
             "accuracy",
@@ -266,9 +322,12 @@ class Pool(StrictModel):
         failures = self.format_failure.exceptions if self.format_failure else {}
         biases = self.confidence_bias.exceptions if self.confidence_bias else {}
         loadings = self.loadings.values if self.loadings else {}
-        strangers = sorted({*failures, *biases, *loadings} - set(self.worker_names))
+        read = self.text.eta if self.text else {}
+        strangers = sorted({*failures, *biases, *loadings, *read} - set(self.worker_names))
         if strangers:
-            raise ValueError(f"exceptions and loadings: no worker is named {', '.join(strangers)}")
+            raise ValueError(
+                f"exceptions, loadings and text: no worker is named {', '.join(strangers)}"
+            )
         for name in self.worker_names:
             strangers = sorted(set(failures.get(name, {})) - set(self.domains))
             if strangers:
@@ -281,6 +340,13 @@ class Pool(StrictModel):
                         f"accuracy of {name!r} on {domain} is {accuracy[name][domain]:g}, but "
                         f"{most:g} of its answers are malformed"
                     )
+                for rho in end_points(self.domains[domain].rho):
+                    shared = rho * sum(a * a for a in self.loadings_of(name, domain))
+                    if shared > MAX_SHARED:
+                        raise ValueError(
+                            f"loadings of {name!r} on {domain} explain {shared:.4f} of its "
+                            f"variance, at most {MAX_SHARED} is possible"
+                        )
 
     def failure(self, worker: str, domain: str) -> Known | Assumed | None:
         """Probability of a malformed answer, None where the pool states none."""
@@ -288,6 +354,15 @@ class Pool(StrictModel):
         if table is None:
             return None
         return table.exceptions.get(worker, {}).get(domain, table.default)
+
+    def loadings_of(self, worker: str, domain: str) -> tuple[float, ...]:
+        """Loadings on the shared factors, relative to sqrt(rho)."""
+        return (1.0,) if self.loadings is None else self.loadings.of(worker, domain)
+
+    @property
+    def factors(self) -> int:
+        """Shared factors: 1 where only the query's difficulty is shared."""
+        return max(len(self.loadings_of(w, d)) for w in self.worker_names for d in self.domains)
 
     def content_hash(self) -> str:
         """BLAKE2b of everything the file says, 16 hex digits."""

@@ -2,13 +2,13 @@
 
 One solve is correct if and only if, in units of a standard normal,
 
-    a·sqrt(rho)·delta + sqrt(1 - a²·rho)·(sqrt(kappa)·eta + sqrt(1 - kappa)·xi)  <  z + adjustments
+    sqrt(rho)·a·delta + sqrt(1 - rho·a·a)·(sqrt(kappa)·eta + sqrt(1 - kappa)·xi)  <  z + adjustments
 
-with delta the query's difficulty, eta this worker's own trouble with this query, xi the attempt's
-luck, a the worker's loading, and z the probit of its accuracy given that the format holds. delta
-and eta belong to (key, query, worker); xi also to stream, pass and attempt. Answer identities are
-0 for the correct one, 1 for the common attractor, above that for the tail; agents only ever see
-whether identities are equal.
+with delta the query's shared factors, its difficulty first, eta this worker's own trouble with this
+query, xi the attempt's luck, a the worker's loadings on the factors, and z the probit of its
+accuracy given that the format holds. delta and eta belong to (key, query, worker); xi also to
+stream, pass and attempt. Answer identities are 0 for the correct one, 1 for the common attractor,
+above that for the tail; agents only ever see whether identities are equal.
 """
 
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from conductor_gym.dynamics.call import context_share, is_answer, price
 from conductor_gym.dynamics.jit import njit
 from conductor_gym.dynamics.keyed import Domain, Purpose, absorb, interpolate, threefry
-from conductor_gym.dynamics.state import N_NORMALS, Records
+from conductor_gym.dynamics.state import MAX_FACTORS, Records
 from conductor_gym.types import MISSING, N_SUBTASKS, CallOutcome, Status, Subtask
 
 CORRECT = 0
@@ -28,8 +28,8 @@ ATTRACTOR = 1
 ABILITY_DTYPE = np.dtype(
     [
         ("z", np.float64),  # probit of accuracy given that the format holds
-        ("on_difficulty", np.float64),  # a·sqrt(rho)
-        ("on_own", np.float64),  # sqrt(1 - a²·rho)
+        ("on_shared", np.float64, (MAX_FACTORS,)),  # sqrt(rho)·a
+        ("on_own", np.float64),  # sqrt(1 - rho·a·a)
         ("format_failure", np.uint64),  # threshold
         ("tokens", np.float64, (N_SUBTASKS,)),  # mean output tokens before the cap
     ],
@@ -48,7 +48,6 @@ DOMAIN_DTYPE = np.dtype(
 TRAITS_DTYPE = np.dtype(
     [
         ("uid", np.uint64),
-        ("direction", np.float64, (N_NORMALS - 1,)),  # unit vector over public normals 1..15
         ("confidence_bias", np.float64),
         ("first_token", np.float64),  # microseconds
         ("per_token", np.float64),  # microseconds
@@ -81,6 +80,7 @@ MODEL_DTYPE = np.dtype(
         ("revise_critique", np.float64),
         ("revise_keep", np.uint64),  # threshold
         ("aggregate_votes", np.float64),
+        ("factors", np.int64),  # shared factors in use
     ],
     align=True,
 )
@@ -94,6 +94,8 @@ class SimulatedTables(NamedTuple):
         domains: `DOMAIN_DTYPE` [domains].
         traits: `TRAITS_DTYPE` [workers].
         model: `MODEL_DTYPE` [1].
+        told: float64 [queries, 1 + workers], what text or public normals tell about the
+            difficulty and about each worker's own trouble.
         normal: float64 [1025], quantiles of the normal distribution.
         lognormal: float64 [rows, 1025], factors of mean 1; row 0 is for output tokens.
     """
@@ -102,6 +104,7 @@ class SimulatedTables(NamedTuple):
     domains: Records
     traits: Records
     model: Records
+    told: npt.NDArray[np.float64]
     normal: npt.NDArray[np.float64]
     lognormal: npt.NDArray[np.float64]
 
@@ -111,7 +114,6 @@ DISTRACTION_SCALE = 16384.0
 MAX_SENSITIVITY = 4.0
 
 _U = np.uint64
-_N_DIRECTIONS = N_NORMALS - 1
 _SOLVE, _VERIFY = int(Subtask.SOLVE), int(Subtask.VERIFY)
 _REVISE, _AGGREGATE = int(Subtask.REVISE), int(Subtask.AGGREGATE)
 _OK, _MALFORMED, _OVERFLOW = int(Status.OK), int(Status.MALFORMED), int(Status.OVERFLOW)
@@ -133,24 +135,25 @@ def draw(k0: Any, k1: Any, purpose: int) -> Any:
 
 
 @njit
-def difficulty(sim: Any, tables: Any, episode: Any) -> float:
-    """Delta of the query, standard normal; larger is harder."""
+def shared_factor(sim: Any, episode: Any, factor: int) -> float:
+    """One shared factor of the query, standard normal; larger is harder.
+
+    Factor 0 is the difficulty, of which text tells something; the others are families'.
+    """
+    word, _ = threefry(episode.query0, episode.query1, _U(_DIFFICULTY), _U(factor))
+    value = interpolate(sim.normal, word)
+    if factor > 0:
+        return value
     model = sim.model[0]
-    word, _ = threefry(episode.query0, episode.query1, _U(_DIFFICULTY), _U(0))
-    told = tables.queries[episode.query].normals[0]
-    return model.text_delta * told + model.noise_delta * interpolate(sim.normal, word)
+    return model.text_delta * sim.told[episode.query, 0] + model.noise_delta * value
 
 
 @njit
-def trouble(sim: Any, tables: Any, episode: Any, worker: int) -> float:
+def trouble(sim: Any, episode: Any, worker: int) -> float:
     """Eta of this worker with this query, standard normal; larger is harder."""
     model = sim.model[0]
-    traits = sim.traits[worker]
-    word, _ = threefry(episode.query0, episode.query1, _U(_TROUBLE), traits.uid)
-    normals = tables.queries[episode.query].normals
-    told = 0.0
-    for j in range(_N_DIRECTIONS):
-        told += traits.direction[j] * normals[j + 1]
+    word, _ = threefry(episode.query0, episode.query1, _U(_TROUBLE), sim.traits[worker].uid)
+    told = sim.told[episode.query, 1 + worker]
     return model.text_eta * told + model.noise_eta * interpolate(sim.normal, word)
 
 
@@ -161,8 +164,9 @@ def margin(
     """Distance to the border between right and wrong; positive is right."""
     model = sim.model[0]
     ability = sim.abilities[worker, tables.queries[episode.query].domain]
-    own = model.own * trouble(sim, tables, episode, worker) + model.attempt * luck
-    lack = ability.on_difficulty * difficulty(sim, tables, episode) + ability.on_own * own
+    lack = ability.on_own * (model.own * trouble(sim, episode, worker) + model.attempt * luck)
+    for factor in range(model.factors):
+        lack += ability.on_shared[factor] * shared_factor(sim, episode, factor)
     return ability.z + adjustment - lack
 
 
@@ -262,8 +266,8 @@ def _verify(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any,
     else:
         evidence -= strength
         shared = min(
-            trouble(sim, tables, episode, call.worker),
-            trouble(sim, tables, episode, target.worker),
+            trouble(sim, episode, call.worker),
+            trouble(sim, episode, target.worker),
         )
         evidence += model.blind_spot * max(0.0, shared)
     return int(evidence > model.verify_criterion)

@@ -1,20 +1,19 @@
 """From a pool's file to the tables that the compiled core reads."""
 
 import math
-from collections.abc import Sequence
-from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from conductor_gym.data_files import numbers, read_wide_table, recorded_folder
 from conductor_gym.dynamics.keyed import uid_word
 from conductor_gym.dynamics.quantiles import lognormal_factors, normal_quantiles
 from conductor_gym.dynamics.state import N_NORMALS, WORKER_DTYPE, Records
-from conductor_gym.errors import ConfigError, DataFileError
+from conductor_gym.errors import ConfigError
+from conductor_gym.spaces import EMBEDDING_WIDTH, N_DOMAINS, QUERY_WIDTH
 from conductor_gym.types import MICROSECONDS, N_SUBTASKS, Assumptions, Subtask
 from conductor_gym.workers.calibration import probit, uncapped_mean
-from conductor_gym.workers.pool import Pool, Recording, WorkerCard, resolve
-from conductor_gym.workers.recorded import RECORDED_DTYPE
+from conductor_gym.workers.pool import Pool, TextTable, WorkerCard, end_points, resolve
 from conductor_gym.workers.simulated import (
     ABILITY_DTYPE,
     DOMAIN_DTYPE,
@@ -22,6 +21,21 @@ from conductor_gym.workers.simulated import (
     TRAITS_DTYPE,
     SimulatedTables,
 )
+
+
+class SuiteTables(NamedTuple):
+    """What the simulator reads of a suite's split.
+
+    Attributes:
+        domains: Names of its domains.
+        queries: `QUERY_DTYPE` [queries].
+        features: float32 [queries, 56], the observed `query` rows.
+    """
+
+    domains: tuple[str, ...]
+    queries: Records
+    features: npt.NDArray[np.float32]
+
 
 NANO_PER_1000_TOKENS = 1_000_000
 """nano-USD per 1,000 tokens at one USD per million tokens."""
@@ -70,28 +84,74 @@ def text_direction(uid: str) -> list[float]:
     return [round(x / length, 9) for x in raw]
 
 
-def simulated_tables(
-    pool: Pool, domains: Sequence[str], assumptions: Assumptions
-) -> SimulatedTables:
-    """Tables of a simulated pool on a suite's domains.
+def told_by_normals(pool: Pool, normals: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What a suite's public normals tell: entry 0 of difficulty, the others of own trouble.
+
+    Args:
+        pool: A simulated pool.
+        normals: float64 [queries, 16].
+
+    Returns:
+        float64 [queries, 1 + workers].
+    """
+    told = np.zeros((len(normals), 1 + len(pool.workers)))
+    told[:, 0] = normals[:, 0]
+    for w, worker in enumerate(pool.workers):
+        for j, weight in enumerate(text_direction(worker.uid)):
+            told[:, 1 + w] += weight * normals[:, j + 1]
+    return told
+
+
+def told_by_text(pool: Pool, text: TextTable, data: SuiteTables) -> npt.NDArray[np.float64]:
+    """What the text features tell by a fitted pool's weights.
+
+    Summed column by column, so that every machine gets the same bits.
+
+    Returns:
+        float64 [queries, 1 + workers].
+    """
+    columns = [*range(EMBEDDING_WIDTH), *range(EMBEDDING_WIDTH + N_DOMAINS, QUERY_WIDTH)]
+    told = np.zeros((len(data.queries), 1 + len(pool.workers)))
+    rows = (text.delta, *(text.eta.get(name) for name in pool.worker_names))
+    for k, function in enumerate(rows):
+        if function is None:
+            continue
+        offsets = np.array([function.offsets.get(name, 0.0) for name in data.domains])
+        told[:, k] = offsets[data.queries["domain"]]
+        for weight, column in zip(function.weights, columns, strict=True):
+            told[:, k] += weight * data.features[:, column].astype(np.float64)
+    return told
+
+
+def simulated_tables(pool: Pool, data: SuiteTables, assumptions: Assumptions) -> SimulatedTables:
+    """Tables of a simulated pool on a suite's queries.
 
     Raises:
-        ConfigError: The pool says nothing about one of the domains.
+        ConfigError: The pool says nothing about one of the domains, or reads what the suite does
+            not have.
     """
     card, accuracy, biases = pool.model, pool.accuracy, pool.confidence_bias
     if card is None or accuracy is None or biases is None:
         raise ConfigError(f"pool {pool.name!r} is {pool.backend}, it holds nothing to simulate.")
+    domains = data.domains
     lacking = [domain for domain in domains if domain not in pool.domains]
     if lacking:
         raise ConfigError(
             f"pool {pool.name!r} says nothing about {', '.join(lacking)}. "
             f"It knows {', '.join(pool.domains)}."
         )
+    has_normals = bool(data.queries["normals"].any())
+    reads = max(*end_points(card.r2_delta), *end_points(card.r2_eta)) > 0.0
+    if reads and not has_normals and pool.text is None:
+        raise ConfigError(
+            f"pool {pool.name!r} says that public normals tell about difficulty, but this suite "
+            "has none. Use a pool with r2_delta = 0 and r2_eta = 0, one that `conductor-gym fit` "
+            "made from this suite's table, or a statistical suite."
+        )
     cap = resolve(pool.output_cap, assumptions)
     tokens = pool.token_means()
     value = {name: resolve(getattr(card, name), assumptions) for name in type(card).model_fields}
 
-    loadings = pool.loadings.values if pool.loadings else {}
     abilities = np.zeros((len(pool.workers), len(domains)), ABILITY_DTYPE)
     for w, worker in enumerate(pool.workers):
         for d, domain in enumerate(domains):
@@ -100,9 +160,10 @@ def simulated_tables(
             rho = resolve(pool.domains[domain].rho, assumptions)
             row = abilities[w, d]
             row["z"] = probit(accuracy.values[worker.name][domain], failure)
-            shared = loadings.get(worker.name, 1.0) ** 2 * rho
-            row["on_difficulty"] = math.sqrt(shared)
-            row["on_own"] = math.sqrt(1.0 - shared)
+            loadings = pool.loadings_of(worker.name, domain)
+            for factor, loading in enumerate(loadings):
+                row["on_shared"][factor] = loading * math.sqrt(rho)
+            row["on_own"] = math.sqrt(1.0 - rho * sum(a * a for a in loadings))
             row["format_failure"] = threshold(failure)
             solve = uncapped_mean(tokens[worker.name][domain], value["token_sigma"], cap)
             factors = np.ones(N_SUBTASKS)
@@ -124,7 +185,6 @@ def simulated_tables(
         # The card states the median, the factor has mean 1.
         mean = (worker.ttft_seconds or 0.0) * math.exp(sigma**2 / 2)
         row["uid"] = uid_word(worker.uid)
-        row["direction"] = text_direction(worker.uid)
         bias = biases.exceptions.get(worker.name, biases.default)
         row["confidence_bias"] = resolve(bias, assumptions)
         row["first_token"] = round(mean * MICROSECONDS, 3)
@@ -158,8 +218,16 @@ def simulated_tables(
     row["revise_new"] = math.sqrt(1.0 - value["revise_same_luck"] ** 2)
     row["revise_keep"] = threshold(value["revise_keep"])
 
+    row["factors"] = pool.factors
+
+    if pool.text is not None:
+        told = told_by_text(pool, pool.text, data)
+    else:
+        told = told_by_normals(pool, data.queries["normals"])
     lognormal = np.stack([lognormal_factors(s) for s in (value["token_sigma"], *sigmas)])
-    return SimulatedTables(abilities, domain_rows, traits, model, normal_quantiles(), lognormal)
+    return SimulatedTables(
+        abilities, domain_rows, traits, model, told, normal_quantiles(), lognormal
+    )
 
 
 def no_simulated_tables() -> SimulatedTables:
@@ -169,57 +237,7 @@ def no_simulated_tables() -> SimulatedTables:
         np.zeros(1, DOMAIN_DTYPE),
         np.zeros(1, TRAITS_DTYPE),
         np.zeros(1, MODEL_DTYPE),
+        np.zeros((1, 2)),
         normal_quantiles(),
         np.ones((1, 1025)),
     )
-
-
-def recorded_table(
-    pool: Pool, recording: Recording, uids: tuple[str, ...], assumptions: Assumptions
-) -> Records:
-    """Recorded outcomes of a pool's workers on a split's queries.
-
-    Args:
-        pool: A recorded pool.
-        recording: Its `[recording]` section.
-        uids: Query ids of the split.
-        assumptions: Decides on the output cap, where that is assumed.
-
-    Returns:
-        `RECORDED_DTYPE` [queries, workers].
-
-    Raises:
-        DataFileError: Missing files or columns, cells out of range, queries without a record, or
-            outputs longer than the pool's cap.
-    """
-    names = pool.worker_names
-    table = np.zeros((len(uids), len(names)), RECORDED_DTYPE)
-    path = recorded_folder() / Path(recording.outcomes)
-    outcomes = read_wide_table(path, recording.id_column, names)
-    path = recorded_folder() / Path(recording.output_characters)
-    characters = read_wide_table(path, recording.id_column, names)
-    cap = resolve(pool.output_cap, assumptions)
-    if not any(uid in outcomes.rows for uid in uids):
-        raise DataFileError(
-            f"{outcomes.path} holds none of this suite's queries, such as {uids[0]!r}: "
-            f"pool {pool.name!r} and suite come from different recordings."
-        )
-    for w, name in enumerate(names):
-        table["score"][:, w] = numbers(outcomes, name, uids, 0.0, 1.0)
-        lengths = numbers(characters, name, uids, 0.0, 1e9)
-        bare = np.flatnonzero(np.isnan(table["score"][:, w]) | np.isnan(lengths))
-        if len(bare):
-            raise DataFileError(
-                f"{outcomes.path}: {name!r} has no record of query {uids[bare[0]]!r} and of "
-                f"{len(bare) - 1} more. List it under `complete_for` of the suite, or leave the "
-                "worker out of the pool."
-            )
-        tokens = np.ceil(lengths / recording.characters_per_token)
-        if tokens.max() > cap:
-            raise DataFileError(
-                f"{characters.path}: {name!r} wrote {tokens.max():.0f} tokens on query "
-                f"{uids[int(tokens.argmax())]!r}, over the pool's output_cap of {cap:.0f}. "
-                "Raise output_cap."
-            )
-        table["tokens_out"][:, w] = tokens.astype(np.int64)
-    return table

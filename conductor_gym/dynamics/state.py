@@ -15,6 +15,8 @@ from conductor_gym.spaces import N_STATIC_WORKER_COLUMNS
 Records = npt.NDArray[np.void]
 
 N_NORMALS = 16
+MAX_FACTORS = 4
+"""Shared factors of a simulated pool: the query's difficulty and up to three families."""
 """Public normals of a query without text; the first tells about its difficulty."""
 
 EPISODE_DTYPE = np.dtype(
