@@ -46,8 +46,9 @@ class Kernels(NamedTuple):
         start: ``(tables, state, slots, streams, indices, observation)`` starts episodes.
         step: ``(tables, simulated, recorded, state, actions, rewards, observation)`` steps every
             slot whose episode is not over.
-        first_solves: ``(tables, simulated, recorded, state, slots, scores, costs, latencies)``
-            looks at what each worker's first isolated solve would give, without making it.
+        first_solves: ``(tables, simulated, recorded, state, slots, scores, tokens, costs,
+            latencies)`` looks at what each worker's first isolated solve would give, without
+            making it.
     """
 
     start: Callable[..., None]
@@ -60,11 +61,13 @@ class FirstSolves(NamedTuple):
 
     Attributes:
         quality: In [0, 1].
+        tokens_out: Output tokens.
         cost_usd: USD.
         latency_s: Seconds.
     """
 
     quality: npt.NDArray[np.float64]
+    tokens_out: npt.NDArray[np.float64]
     cost_usd: npt.NDArray[np.float64]
     latency_s: npt.NDArray[np.float64]
 
@@ -120,6 +123,7 @@ def kernels() -> Kernels:
         state: Any,
         slots: Any,
         scores: Any,
+        tokens: Any,
         costs: Any,
         latencies: Any,
     ) -> None:
@@ -136,6 +140,7 @@ def kernels() -> Kernels:
                 else:
                     outcome = simulate_call(simulated, tables, episode, steps, call)
                 scores[i, worker] = outcome.score
+                tokens[i, worker] = outcome.tokens_out
                 costs[i, worker] = outcome.cost
                 latencies[i, worker] = outcome.latency
 
@@ -265,6 +270,7 @@ class Engine:
         """
         workers = len(self.world.tables.workers)
         scores = np.empty((len(slots), workers), np.float64)
+        tokens = np.empty((len(slots), workers), np.float64)
         costs = np.empty((len(slots), workers), np.int64)
         latencies = np.empty((len(slots), workers), np.int64)
         world = self.world
@@ -275,7 +281,8 @@ class Engine:
             self.state,
             slots,
             scores,
+            tokens,
             costs,
             latencies,
         )
-        return FirstSolves(scores, costs / NANO_USD, latencies / MICROSECONDS)
+        return FirstSolves(scores, tokens, costs / NANO_USD, latencies / MICROSECONDS)

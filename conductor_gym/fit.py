@@ -1,46 +1,154 @@
-"""`conductor-gym fit`: a simulated pool from the single calls of a recorded one."""
+"""`conductor-gym fit`: a simulated pool from the single calls of a recording."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from conductor_gym.config import EnvConfig
-from conductor_gym.errors import ConfigError
-from conductor_gym.workers.fitted_pool import fitted_pool, token_table
-from conductor_gym.workers.fitting import Fitted, fit_scores
-from conductor_gym.workers.pool import Pool, load_pool
-from conductor_gym.world import make_world
+from conductor_gym.errors import ConfigError, DataFileError
+from conductor_gym.recordings.detect import is_recording
+from conductor_gym.recordings.recording import Recording, load_recording
+from conductor_gym.spaces import EMBEDDING_WIDTH, N_DOMAINS, QUERY_WIDTH
+from conductor_gym.tasks.recorded import recorded_split
+from conductor_gym.tasks.suite import RecordedCard, Split
+from conductor_gym.workers.fitted_pool import fitted_pool
+from conductor_gym.workers.fitting import Fitted, Table, fit_outcomes
+from conductor_gym.workers.outcome_rows import rows_of
+from conductor_gym.workers.pool import FittedOn, Pool, list_pools, load_pool
+from conductor_gym.workers.recording_pool import recording_pool
+
+TEXT_COLUMNS = (*range(EMBEDDING_WIDTH), *range(EMBEDDING_WIDTH + N_DOMAINS, QUERY_WIDTH))
 
 
-def fit_recorded(table: str, suite: str, split: str, name: str) -> tuple[Pool, Fitted]:
-    """Fit a recorded pool's outcomes on one split.
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What is fitted, or held against a fit: some workers of a recording.
+
+    Attributes:
+        table: As it was named: a recorded pool or a recording.
+        pool: Recorded pool of these workers, with prices.
+        recording: The outcomes.
+        card: Which queries: those with a record of every one of these workers.
+    """
+
+    table: str
+    pool: Pool
+    recording: Recording
+    card: RecordedCard
+
+    def split(self, name: str) -> Split:
+        """The queries of one split."""
+        return recorded_split(self.recording.card.name, self.card, name)
+
+    @property
+    def has_costs(self) -> bool:
+        """Whether tokens or USD are recorded, so that costs can be held against real ones."""
+        found = self.recording.outcomes
+        return found.tokens_out is not None or found.usd is not None
+
+    @property
+    def left_out(self) -> int:
+        """Queries without a record of every worker."""
+        kept = len(self.recording.complete_for(self.card.complete_for))
+        return len(self.recording.queries.uids) - kept
+
+    def scores(self, split: Split) -> npt.NDArray[np.float64]:
+        """Real scores float64 [queries, workers] of a split, first attempts."""
+        return self.table_of(split).scores[:, :, 0]
+
+    def table_of(self, split: Split) -> Table:
+        """A split's outcomes in the form that a fit takes."""
+        found = self.recording.outcomes
+        rows, columns = rows_of(self.recording, split.ids, self.pool.worker_names)
+
+        def first(table: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64] | None:
+            return None if table is None else table[rows][:, columns, 0]
+
+        told = self.recording.queries
+        return Table(
+            self.pool.worker_names,
+            split.domains,
+            split.queries["domain"].astype(np.int64),
+            found.score[rows][:, columns],
+            None
+            if split.prompts is None
+            else split.features[:, list(TEXT_COLUMNS)].astype(np.float64),
+            first(found.tokens_out),
+            first(found.seconds),
+            None if found.answer is None else found.answer[rows][:, columns, 0],
+            None if found.malformed is None else found.malformed[rows][:, columns, 0],
+            None if told.choices is None else told.choices[rows],
+            Path(self.recording.card.outcomes.files[0]).name,
+        )
+
+
+def find_source(
+    table: str, workers: tuple[str, ...] | None = None, prices: Path | None = None
+) -> Source:
+    """Find what `fit` and `fidelity` work on.
 
     Args:
-        table: Recorded pool, by shipped name or path.
-        suite: Suite of the same recording.
+        table: A recorded pool (its workers and prices), a recording's name, or a path to a table,
+            a folder of tables or a card.
+        workers: Workers to keep; None for all.
+        prices: Table of workers with their prices.
+
+    Raises:
+        ConfigError: A simulated pool.
+        UnknownNameError: No such table or worker.
+        DataFileError: A broken table.
+    """
+    if table in list_pools() or (table.endswith(".toml") and not is_recording(table)):
+        pool = load_pool(table)
+        if pool.recording is None:
+            raise ConfigError(
+                f"pool {table!r} is {pool.backend}: a fit needs recorded outcomes. "
+                "See `conductor-gym list recordings`."
+            )
+        if workers is not None:
+            strangers = [name for name in workers if name not in pool.worker_names]
+            if strangers:
+                raise ConfigError(
+                    f"pool {table!r} has no worker {', '.join(strangers)}. "
+                    f"It has {', '.join(pool.worker_names)}."
+                )
+            kept = tuple(card for card in pool.workers if card.name in workers)
+            pool = pool.model_copy(update={"workers": kept})
+        name = pool.recording or ""
+    else:
+        name = table
+        pool = recording_pool(name, workers, prices, assume_prices=True)
+    recording = load_recording(name)
+    card = RecordedCard(recording=name, complete_for=pool.worker_names)
+    return Source(table, pool, recording, card)
+
+
+def fit_source(source: Source, split: str, name: str) -> tuple[Pool, Fitted]:
+    """Fit a source's outcomes on one split.
+
+    Args:
+        source: From `find_source`.
         split: Split whose outcomes are fitted; keep another one for `fidelity`.
         name: Of the new pool.
 
     Raises:
-        ConfigError: The pool is simulated.
-        DataFileError: Missing or broken tables, or too little data.
+        DataFileError: Too little or unfit data; says which.
     """
-    backend = load_pool(table).backend
-    if backend != "recorded":
-        raise ConfigError(
-            f"pool {table!r} is {backend}: a fit needs recorded outcomes. "
-            "See `conductor-gym list pools`."
+    if split not in source.recording.card.shares:
+        raise DataFileError(
+            f"{source.table}: unknown split {split!r}. "
+            f"Known: {', '.join(source.recording.card.shares)}."
         )
-    world = make_world(EnvConfig(pool=table, suite=suite, split=split))
-    data = world.data
-    domain = data.queries["domain"].astype(np.int64)
-    fitted = fit_scores(np.ascontiguousarray(world.recorded["score"]), domain, data.domains)
-    means, sigma = token_table(
-        world.recorded["tokens_out"].astype(np.float64), domain, len(data.domains)
+    data = source.split(split)
+    fitted = fit_outcomes(source.table_of(data))
+    fitted_on = FittedOn(
+        table=source.table,
+        split=split,
+        queries=len(data.uids),
+        content=source.recording.content_hash(),
     )
-    origin = f"{len(data.uids)} recorded queries of {data.suite}, split {split}"
-    pool = fitted_pool(name, world.pool, data.domains, fitted, means, sigma, origin)
-    return pool, fitted
+    return fitted_pool(name, source.pool, data.domains, fitted, fitted_on), fitted
 
 
 def write_pool(pool: Pool, path: Path) -> None:

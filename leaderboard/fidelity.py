@@ -1,11 +1,12 @@
 """Simulated beside real: does a fitted pool agree with outcomes that the fit did not see?
 
-Each difference stands beside its noise floor: the same statistic between two real parts, over
-random splits of all real queries into parts as large as the fitted and the held-out one.
+Each difference stands beside its noise floor: the 95 % quantile of the same difference between
+two real parts, over random splits of all real queries into parts as large as the fitted and the
+held-out one.
 """
 
-from dataclasses import replace
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,178 +14,231 @@ import numpy.typing as npt
 from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
 from conductor_gym.errors import ConfigError
-from conductor_gym.workers.pool import load_pool
-from conductor_gym.world import World, make_world
+from conductor_gym.fit import TEXT_COLUMNS, Source, fit_source
+from conductor_gym.leaderboard.carry_over import Part, Queries, carry_over, learn, utilities
+from conductor_gym.leaderboard.statistics import (
+    Calls,
+    Statistics,
+    cascade_order,
+    differences,
+    statistics,
+)
+from conductor_gym.reward import HEADLINE_COST_WEIGHT
+from conductor_gym.tasks.suite import Split
+from conductor_gym.workers.pool import Pool
+from conductor_gym.world import join
 
 SIMULATED_QUERIES = 100_000
 """Simulated under as many keys as reach this, so that only the real side is noisy."""
 SPLITS = 200
 FLOOR_QUANTILE = 0.95
+FITTED_ON, HELD_OUT = "train", "test"
+MAX_BUDGET = 10.0
 
-Scores = npt.NDArray[np.float64]
-
-
-class Statistics(NamedTuple):
-    """What a table of single calls looks like.
-
-    Attributes:
-        accuracy: float64 [workers, domains], NaN where a domain has no query.
-        overall: float64 [workers].
-        best_by_domain: Accuracy of the best worker of each domain.
-        oracle: Share of queries that any worker gets right.
-        majority: Share that more than half of the workers get right.
-        phi: float64 [pairs], correlation of errors; 0 for a column that never varies.
-        how_many: float64 [workers + 1], share of queries by number of workers right.
-    """
-
-    accuracy: Scores
-    overall: Scores
-    best_by_domain: float
-    oracle: float
-    majority: float
-    phi: Scores
-    how_many: Scores
+Step = Callable[[str], None]
 
 
-def statistics(scores: Scores, domain: npt.NDArray[np.int64], domains: int) -> Statistics:
-    """Compute them from 0 / 1 scores, float64 [queries, workers]."""
-    workers = scores.shape[1]
-    sizes = np.bincount(domain, minlength=domains)
-    sums = np.stack([np.bincount(domain, column, domains) for column in scores.T])
-    with np.errstate(invalid="ignore"):
-        accuracy = sums / sizes
-    right = scores.sum(axis=1)
-    centred = scores - scores.mean(axis=0)
-    spread = np.sqrt((centred**2).mean(axis=0))
-    both = np.outer(spread, spread)
-    covariance = centred.T @ centred / len(scores)
-    phi = np.divide(covariance, both, out=np.zeros_like(both), where=both > 0)
-    return Statistics(
-        accuracy,
-        scores.mean(axis=0),
-        float(sums.max(axis=0).sum() / len(scores)),
-        float((right > 0).mean()),
-        float((right > workers / 2).mean()),
-        phi[np.triu_indices(workers, 1)],
-        np.bincount(right.astype(np.int64), minlength=workers + 1) / len(scores),
+def silent(what: str) -> None:
+    """Report nothing."""
+    del what
+
+
+def single_calls(pool: Pool, data: Split, key: str = "fidelity") -> Calls:
+    """A first isolated solve of every worker on every query of a split, in the split's order."""
+    config = EnvConfig(
+        pool=pool.name,
+        suite=data.suite,
+        split=data.name,
+        cost_weight=0.0,
+        budget_usd=MAX_BUDGET,
+        max_workers=max(8, len(pool.workers)),
+        key=key,
     )
-
-
-def differences(one: Statistics, other: Statistics) -> dict[str, float]:
-    """How far two tables are apart, by name of the measure."""
-    return {
-        "accuracy_mae": float(np.nanmean(np.abs(one.accuracy - other.accuracy))),
-        "best_single_error": abs(float(one.overall.max() - other.overall.max())),
-        "best_by_domain_error": abs(one.best_by_domain - other.best_by_domain),
-        "oracle_error": abs(one.oracle - other.oracle),
-        "phi_mae": float(np.mean(np.abs(one.phi - other.phi))),
-        "majority_error": abs(one.majority - other.majority),
-        "how_many_distance": float(0.5 * np.abs(one.how_many - other.how_many).sum()),
-    }
-
-
-def _real(config: EnvConfig) -> tuple[World, Scores, npt.NDArray[np.int64]]:
-    world = make_world(config)
-    return world, world.recorded["score"], world.data.queries["domain"].astype(np.int64)
-
-
-def simulate(config: EnvConfig) -> tuple[Scores, npt.NDArray[np.int64]]:
-    """First solves of every worker on every query of a split, under many keys.
-
-    Returns:
-        Scores float64 [keys * queries, workers] and domains int64 [keys * queries].
-    """
-    size = len(make_world(config).data.uids)
+    size = len(data.uids)
+    engine = Engine(config, size, join(config, pool, data))
     slots = np.arange(size, dtype=np.int64)
-    scores: list[Scores] = []
-    domains: list[npt.NDArray[np.int64]] = []
-    for k in range(-(-SIMULATED_QUERIES // size)):
-        engine = Engine(replace(config, key=f"fidelity-{k}"), size)
-        engine.start(slots, np.zeros_like(slots), slots, engine.new_observation())
-        scores.append(engine.first_solves(slots).quality)
-        domains.append(engine.world.data.queries["domain"][engine.episodes["query"]])
-    return np.concatenate(scores), np.concatenate(domains).astype(np.int64)
+    engine.start(slots, np.zeros_like(slots), slots, engine.new_observation())
+    found = engine.first_solves(slots)
+    back = np.argsort(engine.episodes["query"])
+    domain = data.queries["domain"].astype(np.int64)
+    return Calls(found.quality[back], found.tokens_out[back], found.cost_usd[back], domain)
 
 
-def fidelity(simulated: str, table: str, suite: str, fitted_on: str, held_out: str) -> Any:
+def real_calls(source: Source, data: Split) -> Calls:
+    """Recorded calls; tokens and costs are 0 where the table holds neither tokens nor USD."""
+    calls = single_calls(source.pool, data)
+    if source.has_costs:
+        return calls
+    nothing = np.zeros_like(calls.cost)
+    return Calls(calls.quality, nothing, nothing, calls.domain)
+
+
+def simulated_calls(pool: Pool, data: Split, least: int = SIMULATED_QUERIES) -> Calls:
+    """Single calls under as many keys as give `least` queries; blocks of one split each."""
+    keys = -(-least // len(data.uids))
+    parts = [single_calls(pool, data, f"fidelity-{k}") for k in range(keys)]
+    return Calls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _check(pool: Pool, source: Source, held_out: str) -> str:
+    """The split that the pool was fitted on.
+
+    Raises:
+        ConfigError: A pool that cannot be held against this table.
+    """
+    names = source.pool.worker_names
+    if pool.backend != "simulated" or pool.worker_names != names:
+        raise ConfigError(
+            f"pool {pool.name!r} must be simulated and have the workers of {source.table!r}, in "
+            f"order: {', '.join(names)}. It is {pool.backend} and has "
+            f"{', '.join(pool.worker_names)}. `conductor-gym fit {source.table}` makes a fitting "
+            "one; --workers chooses workers of a table."
+        )
+    if pool.fitted_on is None:
+        return FITTED_ON
+    if pool.fitted_on.split == held_out:
+        same = pool.fitted_on.content == source.recording.content_hash()
+        if same:
+            raise ConfigError(
+                f"pool {pool.name!r} was fitted on split {held_out!r}: hold it against another "
+                "one (--held-out)."
+            )
+    return pool.fitted_on.split
+
+
+def compare(
+    source: Source,
+    pool: Pool | None = None,
+    held_out: str = HELD_OUT,
+    ranks: bool = True,
+    report: Step = silent,
+) -> dict[str, Any]:
     """Compare a fitted pool with held-out real outcomes.
 
     Args:
-        simulated: The fitted pool, usually a path.
-        table: The recorded pool.
-        suite: Suite of the recording.
-        fitted_on: Split that the pool was fitted on.
+        source: The recorded table.
+        pool: The fitted pool; fitted on the train split where None.
         held_out: Split that it is held against.
+        ranks: Whether to rank agents too.
+        report: Called with what is being done.
 
     Returns:
-        Plain values: ``measures`` (each with ``value``, ``noise_floor``, ``within``), and
+        Plain values: each measure (``value``, ``noise_floor``, ``within``) by name, and
         ``simulated`` and ``real`` with the statistics themselves.
 
     Raises:
-        ConfigError: Pools of the wrong kind, other workers, or one split for both.
+        ConfigError: A pool of the wrong kind, of other workers, or fitted on the held-out split.
+        DataFileError: Too little or unfit data.
     """
-    if fitted_on == held_out:
-        raise ConfigError(
-            f"the pool was fitted on split {fitted_on!r}: hold it against another one."
-        )
-    pool = load_pool(simulated)
-    if load_pool(table).backend != "recorded":
-        raise ConfigError(f"--table must be a recorded pool, {table!r} is not.")
-    world, scores, domain = _real(EnvConfig(pool=table, suite=suite, split=held_out))
-    _, seen, seen_domain = _real(EnvConfig(pool=table, suite=suite, split=fitted_on))
-    if pool.backend != "simulated" or pool.worker_names != world.pool.worker_names:
-        raise ConfigError(
-            f"pool {simulated!r} must be simulated and have the workers of {table!r}, in order: "
-            f"{', '.join(world.pool.worker_names)}. `conductor-gym fit {table}` makes one."
-        )
-    domains = len(world.data.domains)
-    config = EnvConfig(pool=simulated, suite=suite, split=held_out)
-    made_scores, made_domain = simulate(config)
-    made = statistics(made_scores, made_domain, domains)
-    real = statistics(scores, domain, domains)
+    fitted_on = FITTED_ON if pool is None else _check(pool, source, held_out)
+    if pool is None:
+        report(f"{source.table}: fitting")
+        pool, _ = fit_source(source, fitted_on, f"{source.pool.name}-fitted")
+    seen, unseen = source.split(fitted_on), source.split(held_out)
+    domains = len(unseen.domains)
+    report(f"{source.table}: simulating")
+    real, before = (real_calls(source, data) for data in (unseen, seen))
+    made = simulated_calls(pool, unseen)
+    whole, all_real, all_before = made, real, before
+    graded = [d for d in range(domains) if not _right_or_wrong(real, d)]
+    real, before, made = (_without(calls, graded) for calls in (real, before, made))
+    order = cascade_order(before if source.has_costs else made)
+    simulated, held = statistics(made, domains, order), statistics(real, domains, order)
 
-    every, every_domain = np.concatenate([scores, seen]), np.concatenate([domain, seen_domain])
-    generator = np.random.Generator(np.random.Philox(key=[len(scores), len(seen)]))
+    report(f"{source.table}: splitting real queries for the noise floor")
+    every = Calls(*(np.concatenate(pair) for pair in zip(real, before, strict=True)))
+    generator = np.random.Generator(np.random.Philox(key=[len(real.domain), len(before.domain)]))
     floors: list[dict[str, float]] = []
     for _ in range(SPLITS):
-        order = generator.permutation(len(every))
-        one, other = order[: len(scores)], order[len(scores) :]
+        shuffled = generator.permutation(len(every.domain))
+        one, other = shuffled[: len(real.domain)], shuffled[len(real.domain) :]
         floors.append(
             differences(
-                statistics(every[one], every_domain[one], domains),
-                statistics(every[other], every_domain[other], domains),
+                statistics(every.take(one), domains, order),
+                statistics(every.take(other), domains, order),
             )
         )
-    measures = {
-        name: {
-            "value": value,
-            "noise_floor": float(np.quantile([f[name] for f in floors], FLOOR_QUANTILE)),
-        }
-        for name, value in differences(made, real).items()
+    found: dict[str, Any] = {
+        "table": source.table,
+        "pool": pool.name,
+        "workers": list(pool.worker_names),
+        "domains": list(unseen.domains),
+        "fitted_on": {"split": fitted_on, "queries": len(before.domain)},
+        "held_out": {"split": held_out, "queries": len(real.domain)},
+        "queries_without_every_record": source.left_out,
+        "costs_are_recorded": source.has_costs,
+        "graded_domains_left_out": [unseen.domains[d] for d in graded],
+        "simulated_queries": len(made.domain),
     }
-    for measure in measures.values():
-        measure["within"] = measure["value"] <= measure["noise_floor"]
+    for name, value in differences(simulated, held).items():
+        floor = float(np.quantile([row[name] for row in floors], FLOOR_QUANTILE))
+        found[name] = {"value": value, "noise_floor": floor, "within": value <= floor}
+    if ranks:
+        report(f"{source.table}: ranking agents")
+        weight = HEADLINE_COST_WEIGHT if source.has_costs else 0.0
+        blocks = simulated_calls(pool, seen)
+        learned = learn(blocks, _queries(seen), pool.worker_names, weight)
+        worth = learn(whole, _queries(unseen), pool.worker_names, weight).utility
+        keep, keep_before = (~np.isin(c.domain, graded) for c in (all_real, all_before))
+        found |= carry_over(
+            learned,
+            worth[keep],
+            Part(_queries(unseen, keep), utilities(real, weight)),
+            Part(_queries(seen, keep_before), utilities(before, weight)),
+            weight,
+        )
+    found["simulated"] = _shown(simulated, pool, unseen)
+    found["real"] = _shown(held, pool, unseen)
+    return found
 
-    def shown(found: Statistics) -> dict[str, Any]:
-        return {
-            "accuracy": dict(
-                zip(world.pool.worker_names, found.overall.round(4).tolist(), strict=True)
-            ),
-            "best_by_domain": round(found.best_by_domain, 4),
-            "oracle": round(found.oracle, 4),
-            "majority": round(found.majority, 4),
-            "phi": round(float(found.phi.mean()), 4),
-            "how_many": found.how_many.round(4).tolist(),
-        }
+
+def _queries(data: Split, keep: npt.NDArray[np.bool_] | None = None) -> Queries:
+    rows = slice(None) if keep is None else keep
+    text = None if data.prompts is None else data.features[rows, :][:, list(TEXT_COLUMNS)]
+    domain = data.queries["domain"].astype(np.int64)
+    return Queries(domain[rows], None if text is None else text.astype(np.float64))
+
+
+def _right_or_wrong(calls: Calls, domain: int) -> bool:
+    here = calls.quality[calls.domain == domain]
+    return bool(np.isin(here, (0.0, 1.0)).all())
+
+
+def _without(calls: Calls, graded: list[int]) -> Calls:
+    """Calls on the domains whose outcomes are right or wrong."""
+    rows: npt.NDArray[np.int64] = np.flatnonzero(~np.isin(calls.domain, graded))
+    if len(rows) == 0:
+        raise ConfigError(
+            "every domain of this table is graded between 0 and 1: oracle, majority and error "
+            "correlation need right or wrong outcomes."
+        )
+    return calls.take(rows)
+
+
+def _shown(found: Statistics, pool: Pool, data: Split) -> dict[str, Any]:
+    names = pool.worker_names
+
+    def by_worker(values: npt.NDArray[np.float64], digits: int) -> dict[str, float]:
+        return dict(zip(names, values.round(digits).tolist(), strict=True))
 
     return {
-        "pool": simulated,
-        "table": table,
-        "suite": suite,
-        "fitted_on": {"split": fitted_on, "queries": len(seen)},
-        "held_out": {"split": held_out, "queries": len(scores)},
-        "simulated_queries": len(made_scores),
-        "measures": measures,
-        "simulated": shown(made),
-        "real": shown(real),
+        "accuracy": by_worker(found.overall, 4),
+        "accuracy_by_domain": {
+            name: {
+                domain: None if np.isnan(found.accuracy[w, d]) else round(found.accuracy[w, d], 4)
+                for d, domain in enumerate(data.domains)
+            }
+            for w, name in enumerate(names)
+        },
+        "best_single": round(float(found.overall.max()), 4),
+        "best_by_domain": round(found.best_by_domain, 4),
+        "oracle": round(found.oracle, 4),
+        "majority": round(found.majority, 4),
+        "phi": found.phi.round(4).tolist(),
+        "phi_mean": round(float(found.phi.mean()), 4),
+        "how_many": found.how_many.round(4).tolist(),
+        "cascade": found.cascade.round(4).tolist(),
+        "cascade_usd": found.cascade_cost.round(8).tolist(),
+        "tokens": by_worker(found.tokens, 1),
+        "usd": by_worker(found.cost, 8),
     }

@@ -49,7 +49,7 @@ def recorded_split(suite: str, card: RecordedCard, split: str) -> Split:
     recording = load_recording(card.recording)
     rows = recording.complete_for(card.complete_for or recording.outcomes.workers)
     told = recording.queries
-    merged = merged_domains([told.domains[i] for i in rows.tolist()])
+    merged = merged_domains(list(told.domains))
     domains = tuple(sorted(set(merged.values())))
 
     shares = card.shares or recording.card.shares

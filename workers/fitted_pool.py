@@ -1,27 +1,44 @@
-"""A simulated pool from a recorded one: what the table tells is fitted, the rest stays assumed."""
+"""A simulated pool from a fit: what the table tells is fitted, the rest is assumed and says so."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from conductor_gym.workers.fitting import Fitted
-from conductor_gym.workers.pool import Pool, end_points, load_pool
+from conductor_gym.workers.fitting import Z95, Fitted
+from conductor_gym.workers.measures_fit import Estimate
+from conductor_gym.workers.pool import FittedOn, Pool, WorkerCard, end_points, load_pool
+from conductor_gym.workers.tetrachoric import Array
+from conductor_gym.workers.text_fit import TextFunction
 
 ASSUMED_FROM = "paper"
 """Shipped pool whose assumed parameters stand in for what single calls cannot tell."""
-ATTRACTOR = {"low": 0.6, "mid": 0.4, "high": 0.2}
+ATTRACTOR = {"low": 0.7, "mid": 0.4, "high": 0.1}
 VERIFY_GAP = {"low": 0.3, "mid": 0.6, "high": 0.9}
 SPEED = {"tokens_per_second": 50.0, "ttft_seconds": 0.7, "ttft_sigma": 0.5}
+OUTPUT_TOKENS, TOKEN_SIGMA = 300.0, 0.5
+"""Where a table counts no tokens (assumed)."""
+MOST_SHARED = 0.9999
+EVERYWHERE = 1e-6
+"""Smallest rho that is written: relative loadings need one above 0."""
 
 
 def _assumed(value: float, note: str) -> dict[str, Any]:
     return {"low": value, "mid": value, "high": value, "source": "assumed", "note": note}
 
 
+def _fitted(
+    value: float, low: float, high: float, note: str, least: float = 0.0, most: float = 1.0
+) -> dict[str, Any]:
+    kept = [round(min(most, max(least, number)), 5) for number in (value, low, high)]
+    return {"value": kept[0], "low": kept[1], "high": kept[2], "source": "fitted", "note": note}
+
+
+def _estimate(found: Estimate, note: str) -> dict[str, Any]:
+    return _fitted(found.value, found.low, found.high, note)
+
+
 def _by_name(
-    table: npt.NDArray[np.float64], names: tuple[str, ...], domains: tuple[str, ...], digits: int
+    table: Array, names: tuple[str, ...], domains: tuple[str, ...], digits: int
 ) -> dict[str, dict[str, float]]:
     return {
         name: {domain: round(float(table[w, d]), digits) for d, domain in enumerate(domains)}
@@ -29,104 +46,182 @@ def _by_name(
     }
 
 
-def token_table(
-    tokens: npt.NDArray[np.float64], domain: npt.NDArray[np.int64], domains: int
-) -> tuple[npt.NDArray[np.float64], float]:
-    """Mean output tokens float64 [workers, domains], and the log-normal spread around them.
+def _text_function(function: TextFunction, domains: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "weights": [round(float(weight), 5) for weight in function.weights],
+        "offsets": {d: round(float(o), 5) for d, o in zip(domains, function.offsets, strict=True)},
+    }
 
-    Args:
-        tokens: float64 [queries, workers].
-        domain: int64 [queries].
-        domains: Number of domains.
-    """
-    means = np.stack([tokens[domain == d].mean(axis=0) for d in range(domains)], axis=1)
-    logs = np.log(np.maximum(tokens, 1.0))
-    centres = np.stack([logs[domain == d].mean(axis=0) for d in range(domains)])
-    spread = float(np.sqrt(np.mean((logs - centres[domain]) ** 2)))
-    return np.maximum(means, 1.0), min(spread, 3.0)
+
+def _model(fitted: Fitted, origin: str) -> dict[str, Any]:
+    base = load_pool(ASSUMED_FROM)
+    model: dict[str, Any] = base.model.model_dump(exclude_none=True) if base.model else {}
+    for parameter in model.values():
+        parameter["source"] = "assumed"
+        parameter["note"] = f"borrowed from pool {base.name}. {parameter.get('note', '')}".strip()
+    if fitted.kappa is not None:
+        model["kappa"] = _estimate(fitted.kappa, f"{origin}: repeated attempts of one worker")
+    kappa = model["kappa"].get("value", model["kappa"].get("mid"))
+    text = fitted.text
+    model["r2_delta"] = _fitted(
+        text.r2_delta,
+        text.r2_delta - Z95 * text.r2_delta_error,
+        text.r2_delta + Z95 * text.r2_delta_error,
+        f"{origin}: share of difficulty beyond the domain that 32 hashed word features and 8 "
+        "surface features tell, out of fold",
+    )
+    own = min(0.95, text.r2_own / max(kappa, 0.05))
+    error = Z95 * text.r2_own_error / max(kappa, 0.05)
+    model["r2_eta"] = _fitted(
+        own, own - error, own + error, f"{origin}: likewise for workers' own trouble, over kappa"
+    )
+    if fitted.tokens is None:
+        model["token_sigma"] = _assumed(TOKEN_SIGMA, "the table counts no tokens")
+    else:
+        sigma = round(fitted.tokens.sigma, 3)
+        model["token_sigma"] = {"value": sigma, "source": "fitted", "note": origin}
+    return model
+
+
+def _domains(fitted: Fitted, domains: tuple[str, ...], origin: str) -> dict[str, Any]:
+    tables: dict[str, Any] = {}
+    for d, domain in enumerate(domains):
+        spread = Z95 * float(fitted.rho_error[d])
+        rho = float(fitted.rho[d])
+        attractor: dict[str, Any] = {**ATTRACTOR, "source": "assumed"}
+        attractor["note"] = "the table tells no two wrong answers apart"
+        if fitted.attractor is not None:
+            found, pairs = fitted.attractor[d]
+            attractor = _estimate(found, f"{origin}: {pairs} pairs of wrong answers")
+        tables[domain] = {
+            "rho": _fitted(
+                rho,
+                rho - spread,
+                rho + spread,
+                f"{origin}: mean share of a worker's variance that is shared; interval from a "
+                "bootstrap over queries",
+                EVERYWHERE,
+                MOST_SHARED,
+            ),
+            "attractor": attractor,
+            "tail": int(fitted.tails[d]),
+            "verify_gap": {**VERIFY_GAP, "source": "assumed", "note": "needs calls that verify"},
+        }
+    return tables
+
+
+def _loadings(fitted: Fitted, names: tuple[str, ...], domains: tuple[str, ...]) -> dict[str, Any]:
+    shared = fitted.shared.loadings
+    return {
+        name: {
+            domain: [
+                round(float(a), 4)
+                for a in shared[d, w] / np.sqrt(max(float(fitted.rho[d]), EVERYWHERE))
+            ]
+            for d, domain in enumerate(domains)
+        }
+        for w, name in enumerate(names)
+    }
+
+
+def _workers(name: str, cards: tuple[WorkerCard, ...], fitted: Fitted) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for w, card in enumerate(cards):
+        row = card.model_dump(exclude_none=True) | {"uid": f"{name}/{card.name}"}
+        if fitted.latency is not None:
+            row |= {
+                "tokens_per_second": round(float(fitted.latency.tokens_per_second[w]), 3),
+                "ttft_seconds": round(float(fitted.latency.ttft_seconds[w]), 4),
+                "ttft_sigma": round(float(fitted.latency.ttft_sigma[w]), 3),
+                "note": f"{card.note}; speed fitted to recorded seconds",
+            }
+        else:
+            row = SPEED | row | {"note": f"{card.note}; speed is assumed, no latency is recorded"}
+        rows.append(row)
+    return rows
 
 
 def fitted_pool(
-    name: str,
-    recorded: Pool,
-    domains: tuple[str, ...],
-    fitted: Fitted,
-    mean_tokens: npt.NDArray[np.float64],
-    token_sigma: float,
-    origin: str,
+    name: str, recorded: Pool, domains: tuple[str, ...], fitted: Fitted, fitted_on: FittedOn
 ) -> Pool:
     """Put a fit into a pool file's form.
 
     Args:
         name: Of the new pool.
-        recorded: The pool whose outcomes were fitted.
+        recorded: The pool whose outcomes were fitted; workers and prices come from it.
         domains: Names of the domains.
         fitted: The fit.
-        mean_tokens: float64 [workers, domains].
-        token_sigma: Log-normal spread of output tokens.
-        origin: What was fitted, for the notes.
+        fitted_on: What was fitted.
     """
-    base = load_pool(ASSUMED_FROM)
-    model: dict[str, Any] = base.model.model_dump(exclude_none=True) if base.model else {}
-    for parameter in model.values():
-        parameter["note"] = f"borrowed from pool {base.name}. {parameter.get('note', '')}".strip()
-    unread = "text is not read yet: a policy learns nothing from it in this pool"
-    model |= {
-        "r2_delta": _assumed(0.0, unread),
-        "r2_eta": _assumed(0.0, unread),
-        "token_sigma": {"value": round(token_sigma, 3), "source": "fitted", "note": origin},
-    }
-    cap = max(end_points(recorded.output_cap))
     names = recorded.worker_names
-    note = f"{origin}; speed is assumed, the table has no latency"
-    values: Mapping[str, Any] = {
+    origin = f"{fitted_on.queries} queries of {recorded.recording}, split {fitted_on.split}"
+    cap = max(end_points(recorded.output_cap))
+    if fitted.tokens is None:
+        cap = max(cap, 4096.0)
+        tokens = np.full((len(names), len(domains)), OUTPUT_TOKENS)
+        token_note = "the table counts no tokens"
+    else:
+        tokens, token_note = np.minimum(fitted.tokens.means, cap), origin
+    shared = fitted.shared
+    failures = fitted.failures
+    graded = f"; graded between 0 and 1: {', '.join(fitted.graded)}" if fitted.graded else ""
+    values: dict[str, Any] = {
         "name": name,
         "title": f"{len(names)} workers fitted to {origin} (simulated)",
         "backend": "simulated",
         "prices_as_of": recorded.prices_as_of,
-        "output_cap": recorded.output_cap.model_dump(exclude_none=True),
+        "output_cap": recorded.output_cap.model_dump(exclude_none=True)
+        if cap == max(end_points(recorded.output_cap))
+        else _assumed(cap, "the table counts no tokens"),
         "overhead_tokens": recorded.overhead_tokens.model_dump(exclude_none=True),
         "accuracy": {
             "source": "fitted",
-            "note": f"{origin}; format failures are not visible in it and are included",
+            "note": f"{origin}{graded}",
             "values": _by_name(fitted.accuracy, names, domains, 5),
             "standard_errors": _by_name(fitted.accuracy_error, names, domains, 5),
         },
         "loadings": {
             "source": "fitted",
-            "note": f"{origin}: tetrachoric correlations of pairs, root mean square residual "
-            f"{fitted.residual:.3f}",
-            "values": {n: round(float(a), 4) for n, a in zip(names, fitted.loadings, strict=True)},
+            "note": f"{origin}: tetrachoric correlations of pairs, {shared.loadings.shape[2]} "
+            f"factors, relative to sqrt(rho). Weighted root mean square residual "
+            f"{shared.residual:.3f}; pairs differ by {shared.pair_spread:.3f} on all domains and "
+            f"by {shared.domain_spread:.3f} between domains",
+            "values": _loadings(fitted, names, domains),
+            "standard_errors": {
+                n: round(float(e), 4) for n, e in zip(names, fitted.loading_error, strict=True)
+            },
         },
         "output_tokens": [
             {
-                "source": "fitted",
-                "note": origin,
-                "values": _by_name(np.minimum(mean_tokens, cap), names, domains, 1),
+                "source": "assumed" if fitted.tokens is None else "fitted",
+                "note": token_note,
+                "values": _by_name(tokens, names, domains, 1),
             }
         ],
-        "format_failure": {"default": _assumed(0.0, "not visible in the table")},
-        "confidence_bias": {"default": _assumed(0.8, "stated confidence is too high")},
-        "model": model,
-        "domains": {
-            domain: {
-                "rho": {
-                    "value": round(float(fitted.rho[d]), 4),
-                    "low": round(float(fitted.rho_low[d]), 4),
-                    "high": round(float(fitted.rho_high[d]), 4),
-                    "source": "fitted",
-                    "note": f"{origin}; interval from a bootstrap over queries",
-                },
-                "attractor": {**ATTRACTOR, "source": "assumed"},
-                "tail": 0,
-                "verify_gap": {**VERIFY_GAP, "source": "assumed"},
-            }
-            for d, domain in enumerate(domains)
+        "format_failure": {
+            "default": _assumed(0.0, "not visible in the table; included in the accuracies"),
         },
-        "workers": [
-            {**SPEED, **card.model_dump(exclude_none=True), "uid": f"{name}/{card.name}"}
-            | {"note": f"{card.note}; {note}"}
-            for card in recorded.workers
-        ],
+        "confidence_bias": {"default": _assumed(0.8, "no confidence is recorded")},
+        "model": _model(fitted, origin),
+        "domains": _domains(fitted, domains, origin),
+        "workers": _workers(name, recorded.workers, fitted),
+        "fitted_on": fitted_on.model_dump(),
     }
+    if failures.any():
+        values["format_failure"]["exceptions"] = {
+            worker: {
+                domain: {"value": round(float(failures[w, d]), 5), "source": "fitted"}
+                for d, domain in enumerate(domains)
+            }
+            for w, worker in enumerate(names)
+            if failures[w].any()
+        }
+    if fitted.text.delta is not None:
+        own = fitted.text.own or ()
+        values["text"] = {
+            "source": "fitted",
+            "note": f"{origin}: ridge regression, variance 1 over these queries",
+            "delta": _text_function(fitted.text.delta, domains),
+            "eta": {n: _text_function(f, domains) for n, f in zip(names, own, strict=bool(own))},
+        }
     return Pool.model_validate(values)

@@ -1,28 +1,63 @@
 """Fitting a simulated pool to recorded single calls.
 
-Ability comes from each worker's accuracy by domain. What workers share comes from *pairs*: the
-tetrachoric correlation of two workers' outcomes on one domain estimates a_i·a_j·rho_d, and loadings
-a and shares rho are the weighted least-squares solution over all pairs and domains. The oracle
-(any worker right) is never used, so it stays a check.
+Ability comes from each worker's accuracy by domain; what workers share from *pairs* of them; what
+text tells from a regression. The oracle (any worker right) is never used, so it stays a check.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq, least_squares
-from scipy.special import expit, ndtr, ndtri
+from scipy.special import ndtri
 
 from conductor_gym.errors import DataFileError
+from conductor_gym.workers.factors import Shared, fit_shared, one_factor
+from conductor_gym.workers.measures_fit import (
+    Estimate,
+    Latency,
+    Tokens,
+    fit_attractor,
+    fit_kappa,
+    fit_latency,
+    fit_tokens,
+)
+from conductor_gym.workers.posterior import posterior
+from conductor_gym.workers.tetrachoric import Array, pair_correlations
+from conductor_gym.workers.text_fit import TextFit, fit_text
 
-MIN_QUERIES = 20
-"""Fewest queries of a domain that a correlation is estimated from."""
-RESAMPLES = 30
-LARGEST = 0.98
-_NODES, _RAW_WEIGHTS = np.polynomial.hermite_e.hermegauss(61)
-_WEIGHTS = _RAW_WEIGHTS / _RAW_WEIGHTS.sum()
+FEWEST_QUERIES = 100
+RESAMPLES = 20
+Z95 = 1.96
 
-Scores = npt.NDArray[np.float64]
+
+class Table(NamedTuple):
+    """Recorded single calls, ready to be fitted.
+
+    Attributes:
+        workers: Names.
+        domains: Names.
+        domain: int64 [queries], index into `domains`.
+        scores: float64 [queries, workers, attempts] in [0, 1]; first attempts are complete.
+        features: float64 [queries, features] of the text, or None.
+        tokens_out: float64 [queries, workers], or None.
+        seconds: float64 [queries, workers], or None.
+        answer: int64 [queries, workers], or None.
+        malformed: bool [queries, workers], or None.
+        choices: float64 [queries], or None.
+        source: File name for errors.
+    """
+
+    workers: tuple[str, ...]
+    domains: tuple[str, ...]
+    domain: npt.NDArray[np.int64]
+    scores: Array
+    features: Array | None = None
+    tokens_out: Array | None = None
+    seconds: Array | None = None
+    answer: npt.NDArray[np.int64] | None = None
+    malformed: npt.NDArray[np.bool_] | None = None
+    choices: Array | None = None
+    source: str = "the table"
 
 
 class Fitted(NamedTuple):
@@ -31,142 +66,154 @@ class Fitted(NamedTuple):
     Attributes:
         accuracy: float64 [workers, domains], kept half a query away from 0 and 1.
         accuracy_error: Standard errors of it.
-        loadings: float64 [workers], in (0, 1].
-        rho: float64 [domains].
-        rho_low: 2.5 % quantile over bootstrap resamples of the queries.
-        rho_high: 97.5 % quantile.
-        residual: Root mean square of pair correlations minus a_i·a_j·rho_d.
+        failures: float64 [workers, domains], visible format failures.
+        shared: Loadings of every worker on the shared factors, by domain.
+        rho: float64 [domains], mean share of a worker's variance that is shared.
+        rho_error: Standard errors of it, by a bootstrap over queries.
+        loading_error: float64 [workers], standard errors of the difficulty's loadings.
+        graded: Domains whose scores are not all 0 or 1.
+        tails: int64 [domains], wrong answers besides the common one, 0 for no end.
     """
 
-    accuracy: Scores
-    accuracy_error: Scores
-    loadings: Scores
-    rho: Scores
-    rho_low: Scores
-    rho_high: Scores
-    residual: float
+    accuracy: Array
+    accuracy_error: Array
+    failures: Array
+    shared: Shared
+    rho: Array
+    rho_error: Array
+    loading_error: Array
+    graded: tuple[str, ...]
+    text: TextFit
+    tokens: Tokens | None
+    latency: Latency | None
+    kappa: Estimate | None
+    attractor: list[tuple[Estimate, int]] | None
+    tails: npt.NDArray[np.int64]
 
 
-def tetrachoric(first: Scores, second: Scores) -> float:
-    """Correlation of the two normals behind two binary columns.
-
-    Solved from the share of queries that both get right; integrals by Gauss-Hermite quadrature
-    over the part that the two have in common.
-
-    Args:
-        first: 0 or 1, float64 [queries], not constant.
-        second: Likewise.
-
-    Returns:
-        A correlation in [-0.98, 0.98].
-    """
-    z1, z2 = ndtri(float(first.mean())), ndtri(float(second.mean()))
-    together = float((first * second).mean())
-
-    def gap(correlation: float) -> float:
-        shared = np.sqrt(abs(correlation))
-        rest = np.sqrt(1.0 - abs(correlation))
-        one = np.asarray(ndtr((z1 - shared * _NODES) / rest), np.float64)
-        two = np.asarray(ndtr((z2 - np.sign(correlation) * shared * _NODES) / rest), np.float64)
-        return float(_WEIGHTS @ (one * two)) - together
-
-    if gap(-LARGEST) > 0:
-        return -LARGEST
-    if gap(LARGEST) < 0:
-        return LARGEST
-    return float(brentq(gap, -LARGEST, LARGEST, xtol=1e-4))
-
-
-def _pairs(scores: Scores, domain: npt.NDArray[np.int64], domains: int) -> Scores:
-    """Rows (domain, i, j, correlation, queries) of every pair that can be estimated."""
-    rows: list[tuple[float, ...]] = []
-    for d in range(domains):
-        here = scores[domain == d]
-        varies = (here.mean(axis=0) > 0) & (here.mean(axis=0) < 1)
-        rows += [
-            (d, i, j, tetrachoric(here[:, i], here[:, j]), len(here))
-            for i in range(scores.shape[1])
-            for j in range(i)
-            if varies[i] and varies[j]
-        ]
-    return np.array(rows).reshape(-1, 5)
-
-
-def _solve(pairs: Scores, workers: int, domains: int) -> tuple[Scores, Scores, float]:
-    d, i, j = pairs[:, :3].astype(np.int64).T
-    weight = np.sqrt(pairs[:, 4] / pairs[:, 4].mean())
-
-    def unpack(free: Scores) -> tuple[Scores, Scores]:
-        return expit(free[:workers]), 0.9999 * expit(free[workers:])
-
-    def residuals(free: Scores) -> Scores:
-        loadings, rho = unpack(free)
-        # A weak pull keeps the scale that loadings and rho share from drifting.
-        pull = 0.02 * (1.0 - loadings)
-        return np.concatenate([weight * (loadings[i] * loadings[j] * rho[d] - pairs[:, 3]), pull])
-
-    start = np.concatenate([np.full(workers, 3.0), np.full(domains, 1.0)])
-    found: Any = least_squares(residuals, start)
-    loadings, rho = unpack(np.asarray(found.x, np.float64))
-    # Only products a_i·a_j·rho_d are told: the scale is set by a largest loading of 1.
-    largest = float(loadings.max())
-    loadings, rho = loadings / largest, rho * largest**2
-    off = loadings[i] * loadings[j] * rho[d] - pairs[:, 3]
-    return loadings, rho, float(np.sqrt(np.mean(off**2)))
-
-
-def fit_scores(
-    scores: Scores, domain: npt.NDArray[np.int64], names: tuple[str, ...], seed: int = 0
-) -> Fitted:
-    """Fit ability, loadings and shared difficulty.
-
-    Args:
-        scores: 0 or 1, float64 [queries, workers].
-        domain: int64 [queries].
-        names: Names of the domains.
-        seed: Of the bootstrap that gives rho its interval.
+def check_table(table: Table) -> None:
+    """Refuse what cannot be fitted.
 
     Raises:
-        DataFileError: Fewer than two workers, scores that are not 0 or 1, a domain with too few
-            queries, or columns that never vary.
+        DataFileError: Fewer than two workers, too few queries, or a worker that is always right
+            or always wrong; says which.
     """
-    workers, domains = scores.shape[1], len(names)
-    if workers < 2:
-        raise DataFileError("a fit needs at least two workers: what they share comes from pairs.")
-    if not np.isin(scores, (0.0, 1.0)).all():
-        raise DataFileError("a fit needs scores that are 0 or 1; grade the outcomes first.")
-    sizes = np.bincount(domain, minlength=domains)
-    for name, size in zip(names, sizes.tolist(), strict=True):
-        if size < MIN_QUERIES:
-            raise DataFileError(
-                f"domain {name!r} has {size} queries, at least {MIN_QUERIES} are needed. "
-                "Merge it with another one."
-            )
-    means = np.stack([scores[domain == d].mean(axis=0) for d in range(domains)], axis=1)
-    pairs = _pairs(scores, domain, domains)
-    if len(np.unique(pairs[:, 0])) < domains:
-        lacking = [name for d, name in enumerate(names) if d not in pairs[:, 0]]
+    first = table.scores[:, :, 0]
+    if len(table.workers) < 2:
         raise DataFileError(
-            f"on {', '.join(lacking)} fewer than two workers are ever both right and wrong: "
-            "nothing tells what they share."
+            f"{table.source}: {len(table.workers)} worker; a fit needs at least two, since what "
+            "workers share comes from pairs of them."
         )
-    loadings, rho, residual = _solve(pairs, workers, domains)
+    if len(first) < FEWEST_QUERIES:
+        raise DataFileError(
+            f"{table.source}: {len(first)} queries to fit, at least {FEWEST_QUERIES} are needed. "
+            "The train split is half of the queries that have a record of every worker; fewer "
+            "workers (--workers) may leave more queries."
+        )
+    for w, name in enumerate(table.workers):
+        column = first[:, w]
+        if float(np.ptp(column)) == 0.0:
+            raise DataFileError(
+                f"{table.source}, line 1, column {name!r}: every one of {len(first)} scores is "
+                f"{column[0]:g}. Nothing can be fitted to a constant: leave this worker out "
+                "(--workers names the ones to keep)."
+            )
 
-    generator = np.random.Generator(np.random.Philox(key=[seed, len(scores)]))
-    again: list[Scores] = []
+
+def _accuracies(table: Table) -> tuple[Array, Array, Array]:
+    """Accuracy, its standard error and visible format failures, all [workers, domains]."""
+    first = table.scores[:, :, 0]
+    overall = first.mean(axis=0)
+    shape = (len(table.workers), len(table.domains))
+    accuracy, error, failures = np.empty(shape), np.empty(shape), np.zeros(shape)
+    for d in range(len(table.domains)):
+        rows = table.domain == d
+        n = int(rows.sum())
+        here = first[rows]
+        mean = here.mean(axis=0) if n else overall
+        accuracy[:, d] = np.clip(mean, 0.5 / max(n, 1), 1.0 - 0.5 / max(n, 1)) if n else overall
+        spread = here.var(axis=0) if n else np.full(shape[0], 0.25)
+        error[:, d] = np.sqrt(np.maximum(spread, 0.5 / max(n, 1) ** 2) / max(n, 1))
+        if table.malformed is not None and n:
+            failures[:, d] = table.malformed[rows].mean(axis=0)
+    return accuracy, error, np.minimum(failures, 0.999 * (1.0 - accuracy))
+
+
+def _bootstrap(table: Table, failures: Array, seed: int) -> tuple[Array, Array]:
+    """Standard errors of rho [domains] and of the loadings [workers], one factor each time."""
+    first = table.scores[:, :, 0]
+    workers, domains = len(table.workers), len(table.domains)
+    generator = np.random.Generator(np.random.Philox(key=[seed, len(first)]))
+    rhos: list[Array] = []
+    loadings: list[Array] = []
     for _ in range(RESAMPLES):
-        rows = generator.integers(0, len(scores), len(scores))
-        resampled = _pairs(scores[rows], domain[rows], domains)
-        if len(np.unique(resampled[:, 0])) == domains:
-            again.append(_solve(resampled, workers, domains)[1])
-    low, high = np.quantile(np.stack(again or [rho]), [0.025, 0.975], axis=0)
-    accuracy = np.clip(means, 0.5 / sizes, 1.0 - 0.5 / sizes)
+        rows = generator.integers(0, len(first), len(first))
+        pairs = pair_correlations(first[rows], table.domain[rows], domains, failures)
+        if len(pairs.domain) == 0:
+            continue
+        a, scale = one_factor(pairs, workers, domains)
+        rhos.append(scale * float((a**2).mean()))
+        loadings.append(a * np.sqrt(float(scale.mean())))
+    if len(rhos) < 2:
+        return np.full(domains, 0.5), np.full(workers, 0.5)
+    return _spread(np.stack(rhos)), _spread(np.stack(loadings))
+
+
+def _spread(values: Array) -> Array:
+    """Half of the central 68 %: a standard deviation that a single runaway does not move."""
+    low, high = np.quantile(values, [0.16, 0.84], axis=0)
+    return (np.asarray(high) - np.asarray(low)) / 2.0
+
+
+def fit_outcomes(table: Table, seed: int = 0) -> Fitted:
+    """Fit everything that a table of recorded single calls tells.
+
+    Args:
+        table: The calls.
+        seed: Of bootstrap and folds.
+
+    Raises:
+        DataFileError: See `check_table`; or no pair of workers that is ever both right and wrong.
+    """
+    check_table(table)
+    first = table.scores[:, :, 0]
+    workers, domains = len(table.workers), len(table.domains)
+    accuracy, error, failures = _accuracies(table)
+    pairs = pair_correlations(first, table.domain, domains, failures)
+    if len(pairs.domain) == 0:
+        raise DataFileError(
+            f"{table.source}: on no domain are two workers ever both right and wrong, so nothing "
+            "tells what they share."
+        )
+    shared = fit_shared(pairs, workers, domains)
+    communality = (shared.loadings**2).sum(axis=2)
+    rho_error, loading_error = _bootstrap(table, failures, seed)
+    text = TextFit(0.0, 0.0, 0.0, 0.0, None, None)
+    if table.features is not None:
+        probits = np.asarray(ndtri(np.minimum(accuracy / (1.0 - failures), 0.9995)), np.float64)
+        told = posterior(first, table.domain, probits, shared.loadings)
+        text = fit_text(table.features, table.domain, domains, told, seed)
+    tails = np.zeros(domains, np.int64)
+    if table.choices is not None:
+        for d in range(domains):
+            known = table.choices[(table.domain == d) & np.isfinite(table.choices)]
+            tails[d] = max(0, round(float(np.median(known))) - 2) if len(known) else 0
+    whole = np.isin(first, (0.0, 1.0))
     return Fitted(
         accuracy,
-        np.sqrt(accuracy * (1.0 - accuracy) / sizes),
-        loadings,
-        rho,
-        np.asarray(low),
-        np.asarray(high),
-        residual,
+        error,
+        failures,
+        shared,
+        communality.mean(axis=1),
+        rho_error,
+        loading_error,
+        tuple(n for d, n in enumerate(table.domains) if not whole[table.domain == d].all()),
+        text,
+        None if table.tokens_out is None else fit_tokens(table.tokens_out, table.domain, domains),
+        None if table.seconds is None else fit_latency(table.seconds, table.tokens_out),
+        fit_kappa(table.scores, table.domain, communality, failures),
+        None
+        if table.answer is None
+        else fit_attractor(first, table.answer, table.domain, domains, tails),
+        tails,
     )

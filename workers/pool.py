@@ -134,6 +134,7 @@ class LoadingTable(StrictModel):
     source: Source
     note: str
     values: dict[str, Loading | dict[str, Loadings]]
+    standard_errors: dict[str, float] = Field(default_factory=dict)
 
     def of(self, worker: str, domain: str) -> tuple[float, ...]:
         """Loadings on the factors; a single 1 where the table does not name them."""
@@ -160,7 +161,7 @@ class TextTable(StrictModel):
 
     Attributes:
         delta: About the difficulty.
-        eta: About each worker's own trouble.
+        eta: About each worker's own trouble, by worker; nothing where not named.
     """
 
     source: Source

@@ -1,97 +1,101 @@
-"""`conductor-gym fit` and `conductor-gym fidelity`: from recorded outcomes to a checked pool."""
+"""`conductor-gym fit`: from recorded outcomes to a simulated pool."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from conductor_gym.cli.terminal import AsJson, messages, print_json, tables
+from conductor_gym.cli.terminal import messages, tables
 
-Suite = Annotated[
-    str | None, typer.Option(help="Suite of the same recording; by default named like the pool.")
+Workers = Annotated[
+    str | None, typer.Option(help="Workers to keep, separated by commas; all where not given.")
+]
+Prices = Annotated[
+    Path | None,
+    typer.Option(help="Table of workers: worker, usd_per_m_input, usd_per_m_output, window."),
 ]
 
 
+def named(workers: str | None) -> tuple[str, ...] | None:
+    """Workers named on the command line."""
+    if workers is None:
+        return None
+    return tuple(name.strip() for name in workers.split(",") if name.strip())
+
+
 def fit(
-    table: Annotated[str, typer.Argument(help="Recorded pool: shipped name or TOML file.")],
+    table: Annotated[
+        str,
+        typer.Argument(
+            help="Recorded outcomes: a CSV or Parquet table, a folder of tables, a card (.toml), "
+            "or a name of `conductor-gym list recordings` or a recorded pool."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Pool file to write (.toml).")],
-    suite: Suite = None,
+    workers: Workers = None,
+    prices: Prices = None,
     split: Annotated[str, typer.Option(help="Split that is fitted.")] = "train",
 ) -> None:
     """Fit a simulated pool to recorded single calls."""
     from conductor_gym.errors import ConfigError
-    from conductor_gym.fit import fit_recorded, write_pool
+    from conductor_gym.fit import find_source, fit_source, write_pool
 
     if out.suffix != ".toml":
         raise ConfigError(f"--out must end in .toml, got {str(out)!r}.")
     console = messages()
+    with console.status(f"reading {table}"):
+        source = find_source(table, named(workers), prices)
     with console.status(f"fitting {table}, split {split}"):
-        pool, fitted = fit_recorded(table, suite or table, split, out.stem)
+        pool, fitted = fit_source(source, split, out.stem)
     write_pool(pool, out)
-    view = Table("worker", "loading", "accuracy", show_edge=False, pad_edge=False)
+
+    view = Table("worker", "accuracy", "loading [±]", show_edge=False, pad_edge=False)
+    shared = (fitted.shared.loadings**2).sum(axis=2).mean(axis=0)
     for w, name in enumerate(pool.worker_names):
-        view.add_row(name, f"{fitted.loadings[w]:.2f}", f"{fitted.accuracy[w].mean():.3f}")
+        view.add_row(
+            name,
+            f"{source.scores(source.split(split))[:, w].mean():.3f}",
+            f"{shared[w] ** 0.5:.2f} ± {fitted.loading_error[w]:.2f}",
+        )
     tables().print(view)
-    view = Table("domain", "rho [95 %]", show_edge=False, pad_edge=False)
+    tables().print()
+    view = Table("domain", "shared variance [±]", "graded", show_edge=False, pad_edge=False)
     for d, name in enumerate(pool.domains):
         view.add_row(
-            name, f"{fitted.rho[d]:.2f} [{fitted.rho_low[d]:.2f}, {fitted.rho_high[d]:.2f}]"
+            name,
+            f"{fitted.rho[d]:.2f} ± {fitted.rho_error[d]:.2f}",
+            "between 0 and 1" if name in fitted.graded else "",
         )
     tables().print(view)
-    console.print(
-        f"pair correlations are met within {fitted.residual:.3f} (root mean square) -> {out}\n"
-        f"hold it against unseen queries: conductor-gym fidelity {out} --table {table}\n"
-        f'play on it: gym.make("Conductor-v0", pool="{out}", suite="{suite or table}")'
-    )
-
-
-def fidelity(
-    pool: Annotated[str, typer.Argument(help="Fitted pool (.toml).")],
-    table: Annotated[str, typer.Option(help="Recorded pool that it was fitted to.")],
-    suite: Suite = None,
-    fitted_on: Annotated[str, typer.Option(help="Split that was fitted.")] = "train",
-    held_out: Annotated[str, typer.Option(help="Split that it is held against.")] = "test",
-    as_json: AsJson = False,
-) -> None:
-    """Show simulated beside real on queries that the fit did not see, with the noise floor."""
-    from conductor_gym.leaderboard import fidelity as compare
-
-    with messages().status(f"simulating {pool} and splitting {table}"):
-        found: dict[str, Any] = compare.fidelity(pool, table, suite or table, fitted_on, held_out)
-    if as_json:
-        print_json(found)
-        return
-    console = tables()
-    console.print(
-        f"{pool} (simulated, {found['simulated_queries']:,} queries) beside {table} (recorded): "
-        "fitted on "
-        f"{found['fitted_on']['queries']:,} queries, "
-        f"held against {found['held_out']['queries']:,}"
-    )
-    view = Table("", "simulated", "real", show_edge=False, pad_edge=False)
-    for name in ("best_by_domain", "oracle", "majority", "phi"):
-        view.add_row(
-            name.replace("_", " "),
-            f"{found['simulated'][name]:.3f}",
-            f"{found['real'][name]:.3f}",
+    found = source.recording
+    if source.left_out:
+        console.print(
+            f"left out: {source.left_out:,} of {len(found.queries.uids):,} queries have no record "
+            "of every worker"
         )
-    for name, value in found["simulated"]["accuracy"].items():
-        view.add_row(name, f"{value:.3f}", f"{found['real']['accuracy'][name]:.3f}")
-    for k, value in enumerate(found["simulated"]["how_many"]):
-        view.add_row(f"{k} workers right", f"{value:.3f}", f"{found['real']['how_many'][k]:.3f}")
-    console.print(view)
-    console.print()
-    view = Table("measure", "error", "noise floor", "", show_edge=False, pad_edge=False)
-    for name, measure in found["measures"].items():
-        view.add_row(
-            name.replace("_", " "),
-            f"{measure['value']:.4f}",
-            f"{measure['noise_floor']:.4f}",
-            "within" if measure["within"] else "OUTSIDE",
+    if found.outcomes.ignored:
+        console.print(f"columns without scores, ignored: {', '.join(found.outcomes.ignored)}")
+    unpriced = [card.name for card in pool.workers if "1 USD" in card.note]
+    if unpriced:
+        console.print(
+            f"[yellow]no prices for {', '.join(unpriced)}: 1 USD per million tokens is assumed. "
+            "State them with --prices.[/]"
         )
-    console.print(view)
+    text = fitted.text
+    factors = fitted.shared.loadings.shape[2]
     console.print(
-        "Noise floor: 95 % quantile of the same difference between two real parts of these sizes.",
-        style="dim",
+        f"{pool.fitted_on.queries if pool.fitted_on else 0:,} queries; {factors} shared "
+        f"factor{'s' if factors > 1 else ''}, pair correlations met within "
+        f"{fitted.shared.residual:.3f}; text tells {text.r2_delta:.3f} ± {text.r2_delta_error:.3f} "
+        f"of difficulty and {text.r2_own:.3f} ± {text.r2_own_error:.3f} of workers' own trouble\n"
+        f"-> {out} (what no single call tells is borrowed and marked `assumed` in it)\n"
+        f"hold it against unseen queries: conductor-gym fidelity {out}\n"
+        f'play on it: gym.make("Conductor-v0", pool="{out}", suite="{_suite(source.table)}"'
+        f"{f', max_workers={len(pool.workers)}' if len(pool.workers) > 8 else ''})"
     )
+
+
+def _suite(table: str) -> str:
+    """The suite whose queries were fitted: a recorded pool's is named like it."""
+    return table

@@ -1,5 +1,6 @@
 """Finding a recording: a shipped card by name, a card by path, or a table that needs none."""
 
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,14 @@ def is_recording(name: str) -> bool:
     """Whether a name is meant for `load_recording_card` and not for a pool or a suite."""
     if name.endswith(SUFFIXES) or name in list_recordings():
         return True
-    return Path(name).expanduser().is_dir()
+    path = Path(name).expanduser()
+    if name.endswith(".toml"):
+        # A card has a section of outcomes, a pool and a suite have none.
+        try:
+            return "outcomes" in tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+    return path.is_dir()
 
 
 def _beside(path: Path, card: RecordingCard) -> RecordingCard:

@@ -1,0 +1,98 @@
+"""Which recorded tables `fidelity` knows, and random pools of their workers."""
+
+from typing import Any
+
+import numpy as np
+from rich.progress import Progress
+
+from conductor_gym.errors import DataFileError
+from conductor_gym.fit import find_source
+from conductor_gym.leaderboard.fidelity import compare
+from conductor_gym.recordings.card import list_recordings
+from conductor_gym.recordings.recording import load_recording
+from conductor_gym.workers.pool import list_pools, load_pool
+
+SMALLEST_POOL, LARGEST_POOL = 4, 12
+MOST_WORKERS = 16
+"""Recordings with more workers are compared through the recorded pools made of them."""
+FEWEST_QUERIES = 300
+TRIES = 50
+
+
+def known_tables() -> tuple[list[str], list[str]]:
+    """Tables that are compared when none is named, and those whose data is not on this machine.
+
+    Recorded pools first, then recordings that no pool stands for.
+    """
+    pools = [name for name in list_pools() if load_pool(name).recording is not None]
+    replayed = {load_pool(name).recording for name in pools}
+    names = [*pools, *(name for name in list_recordings() if name not in replayed)]
+    here: list[str] = []
+    missing: list[str] = []
+    for name in names:
+        recording = load_pool(name).recording if name in pools else name
+        try:
+            load_recording(recording or name)
+            here.append(name)
+        except DataFileError:
+            missing.append(name)
+    return here, missing
+
+
+def pick_random_pools(tables: list[str], pools: int, bar: Progress, seed: int = 0) -> Any:
+    """Fit and compare random pools of 4 to 12 workers of each table's recording.
+
+    Args:
+        tables: As `known_tables` names them; those with fewer than five workers are left out.
+        pools: Number of pools of each recording.
+        bar: Shows how far it is.
+        seed: Of the choice of workers.
+
+    Returns:
+        By recording: number of ``pools``, and for each measure the share ``within`` its noise
+        floor and the median of value over floor (``ratio``).
+    """
+    found: dict[str, Any] = {}
+    recordings: list[str] = []
+    for name in tables:
+        recording = load_pool(name).recording if name in list_pools() else name
+        if recording is not None and recording not in recordings:
+            recordings.append(recording)
+    large = [n for n in recordings if len(load_recording(n).outcomes.workers) > SMALLEST_POOL]
+    for name in large:
+        workers = load_recording(name).outcomes.workers
+        generator = np.random.Generator(np.random.Philox(key=[seed, len(workers)]))
+        rows: list[dict[str, Any]] = []
+        task = bar.add_task(f"{name}: random pools", total=pools)
+        for _ in range(pools):
+            rows.append(compare(_random_source(name, workers, generator)))
+            bar.advance(task)
+        names = [k for k, v in rows[0].items() if isinstance(v, dict) and "noise_floor" in v]
+        found[name] = {
+            "pools": len(rows),
+            "workers": [row["workers"] for row in rows],
+            "measures": {
+                key: {
+                    "within": float(np.mean([row[key]["within"] for row in rows])),
+                    "ratio": float(
+                        np.median(
+                            [row[key]["value"] / max(row[key]["noise_floor"], 1e-9) for row in rows]
+                        )
+                    ),
+                }
+                for key in names
+            },
+        }
+    return found
+
+
+def _random_source(name: str, workers: tuple[str, ...], generator: np.random.Generator) -> Any:
+    """Some workers that enough queries have a record of."""
+    for _ in range(TRIES):
+        size = int(generator.integers(SMALLEST_POOL, min(LARGEST_POOL, len(workers)) + 1))
+        chosen = sorted(generator.choice(len(workers), size, replace=False).tolist())
+        source = find_source(name, tuple(workers[w] for w in chosen))
+        rows = source.recording.complete_for(source.pool.worker_names)
+        if len(rows) >= FEWEST_QUERIES:
+            return source
+    raise DataFileError(f"{name}: no pool of workers has {FEWEST_QUERIES} queries in common.")
