@@ -25,8 +25,9 @@ calls low and high:
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from conductor_gym.data_files import StrictModel
 from conductor_gym.workers.calibration import solve_rho
 from conductor_gym.workers.pool import Assumed, Known, Pool, resolve
 
@@ -92,8 +93,9 @@ class Case:
     everything: End = "mid"
 
     def touches(self, method: str) -> bool:
-        """Whether a method's accuracy can differ from the one at mid."""
-        return self.everything != "mid" or any(method in GROUPS[g].touches for g in self.ends)
+        """Whether a method must be played in this case: always, unless groups alone are moved."""
+        alone = self.everything == "mid" and bool(self.ends)
+        return not alone or any(method in GROUPS[group].touches for group in self.ends)
 
 
 MID = Case("mid", {})
@@ -130,12 +132,11 @@ def pool_in(pool: Pool, case: Case) -> Pool:
         for name in (*card.of_model, *card.of_domain)
     }
 
-    def moved(section: Any) -> Any:
-        names: list[str] = list(type(section).model_fields)
+    def moved(section: StrictModel) -> StrictModel:
         changes = {
             name: _at(number, by_name.get(name, case.everything))
-            for name in names
-            if isinstance(number := getattr(section, name), Known | Assumed)
+            for name, number in section
+            if isinstance(number, Known | Assumed)
         }
         return section.model_copy(update=changes)
 
@@ -148,10 +149,11 @@ def pool_in(pool: Pool, case: Case) -> Pool:
         }
         default = _at(failures.default, end)
         failures = failures.model_copy(update={"default": default, "exceptions": exceptions})
-    changed = pool.model_copy(update={"format_failure": failures, "model": moved(pool.model)})
+    model = moved(pool.model) if pool.model is not None else None
+    changed = pool.model_copy(update={"format_failure": failures, "model": model})
 
     rho_of = _rho_of(changed, end_of("rho"))
-    domains: dict[str, Any] = {}
+    domains: dict[str, StrictModel] = {}
     for name, card in pool.domains.items():
         tail = COINCIDING_TAIL if end_of("tail") == "low" and card.tail == 0 else card.tail
         domains[name] = moved(card).model_copy(update={"rho": rho_of(name), "tail": tail})
