@@ -17,7 +17,7 @@ import numpy as np
 
 from conductor_gym.agents.single import BestByDomain
 from conductor_gym.config import whole_number
-from conductor_gym.errors import unknown_name
+from conductor_gym.errors import MissingExtraError, unknown_name
 from conductor_gym.leaderboard.assumed_cases import (
     CLAIRVOYANT,
     GROUPS,
@@ -43,7 +43,7 @@ from conductor_gym.world import make_world
 TRACK_OF = {"constrained": "paper", "unconstrained": "paper-unconstrained"}
 """Regimes of the paper."""
 ORACLE = "oracle-of-7-workers"
-KEYS = 4
+KEYS = 6
 SMALLEST_GAP = 0.01
 """Positions between two references that lie closer than this are not shown."""
 
@@ -200,6 +200,21 @@ def coverage(rows: Sequence[dict[str, Any]], single: Callable[[Any], float]) -> 
     }
 
 
+def _mean_changes(runs: dict[str, Runs]) -> dict[str, dict[str, float]]:
+    """Points by which each case moves a method from mid, mean over workers, benchmarks, regimes."""
+    changes: dict[str, dict[str, list[float]]] = {}
+    for run in runs.values():
+        for (method, _), by_domain in run.accuracy.items():
+            for by_case in by_domain.values():
+                for name, found in by_case.items():
+                    moved = 100.0 * (found.value - by_case[MID.name].value)
+                    changes.setdefault(method, {}).setdefault(name, []).append(moved)
+    return {
+        method: {name: round(float(np.mean(moved)), 3) for name, moved in cases.items()}
+        for method, cases in changes.items()
+    }
+
+
 def _assumptions(runs: dict[str, Runs], keys: int, queries: int) -> dict[str, Any]:
     return {
         "inputs": "published accuracy of each worker in one call; the published oracle of the "
@@ -217,6 +232,7 @@ def _assumptions(runs: dict[str, Runs], keys: int, queries: int) -> dict[str, An
             }
             for name, group in GROUPS.items()
         },
+        "mean_change_points": _mean_changes(runs),
         "agents": AGENT_OF,
         "not_covered": list(NOT_COVERED),
         "pools": {
@@ -295,3 +311,61 @@ def paper_predictions(
         "coverage": coverage(rows["predicted_rows"], single),
         "assumptions": _assumptions(runs, keys, queries),
     }
+
+
+def draw_predictions(found: dict[str, Any], path: Path) -> None:
+    """Draw what `paper_predictions` returned: ranges as bars, what is published as crosses.
+
+    Args:
+        found: As `paper_predictions` returns it.
+        path: Where the picture (PNG) is written.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib import colormaps
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise MissingExtraError("the figure of predictions", "report") from None
+    rows: list[Any] = found["predicted_rows"]
+
+    def in_order(column: str) -> list[Any]:
+        return list(dict.fromkeys(row[column] for row in rows))
+
+    regimes, methods, benchmarks = in_order("regime"), in_order("method"), in_order("benchmark")
+    figure = Figure(figsize=(7 * len(regimes), 2.4 * len(methods)), layout="constrained")
+    grid: Any = figure.subplots(len(methods), len(regimes), squeeze=False, sharey="row")
+    colors = colormaps["tab10"].resampled(10)
+    for i, method in enumerate(methods):
+        for j, regime in enumerate(regimes):
+            axes = grid[i, j]
+            here = [row for row in rows if (row["regime"], row["method"]) == (regime, method)]
+            workers = list(dict.fromkeys(row["worker"] for row in here))
+            for row in here:
+                w = workers.index(row["worker"])
+                x = benchmarks.index(row["benchmark"]) + (w + 0.5) / len(workers) * 0.8 - 0.4
+                height = row["high"] - row["low"]
+                color = colors(w)
+                axes.bar(x, height, 0.7 / len(workers), row["low"], color=color, alpha=0.6)
+                axes.plot(x, row["mid"], "_", color="black", markersize=4)
+                if row["published"] is not None:
+                    axes.plot(x, row["published"], "x", color="red", markersize=7, zorder=3)
+            if i == 0 and j == 0:
+                axes.plot([], [], "_", color="black", label="mid")
+                axes.plot([], [], "x", color="red", label="published")
+                axes.legend(fontsize=7)
+            elif len(workers) > 1 and j == 0 and method == methods[-1]:
+                for w, worker in enumerate(workers):
+                    axes.bar(0, 0, color=colors(w), alpha=0.6, label=worker)
+                axes.legend(fontsize=5, ncols=2)
+            axes.set_title(f"{method}, {regime}", fontsize=8)
+            axes.set_xticks(range(len(benchmarks)), benchmarks, fontsize=7)
+            axes.set_ylim(0, 100)
+            axes.set_ylabel("accuracy, %", fontsize=7)
+            axes.grid(axis="y", alpha=0.25)
+    figure.suptitle(
+        "Predicted from single calls: range over the assumed parameters. Simulated.", fontsize=9
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)  # pyright: ignore[reportUnknownMemberType]
