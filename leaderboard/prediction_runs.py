@@ -149,8 +149,15 @@ class Player:
         """Methods that are played in a case."""
         return [method for method in self._agents if case.touches(method[0])]
 
-    def play(self, case: Case, keys: int) -> Plays:
-        """Play a case under keys 0..keys - 1."""
+    def play(self, case: Case, keys: int, methods: list[Method] | None = None) -> Plays:
+        """Play a case under keys 0..keys - 1.
+
+        Args:
+            case: The case.
+            keys: How many.
+            methods: Those to play; the ones that the case touches where None.
+        """
+        chosen = self.methods(case) if methods is None else methods
         pool = pool_in(self.world.pool, case)
         simulated = simulated_tables(pool, self.world.data.domains, "mid")
         parts: list[Plays] = []
@@ -159,7 +166,7 @@ class Player:
             world = replace(make_world(config), pool=pool, simulated=simulated)
             for first in range(0, self._queries, BATCH):
                 indices = np.arange(first, min(first + BATCH, self._queries), dtype=np.int64)
-                parts.append(self._play_batch(world, config, indices, self.methods(case)))
+                parts.append(self._play_batch(world, config, indices, chosen))
         scores = {m: np.concatenate([part.scores[m] for part in parts]) for m in parts[0].scores}
         return Plays(
             np.concatenate([part.first for part in parts]),

@@ -191,6 +191,7 @@ def coverage(rows: Sequence[dict[str, Any]], single: Callable[[Any], float]) -> 
         "share_inside": mean([float(row not in outside) for row in known]),
         "mean_width_points": mean([row["high"] - row["low"] for row in known]),
         "mean_absolute_error_of_mid": mean([abs(row["mid"] - row["published"]) for row in known]),
+        "mean_error_of_mid": mean([row["mid"] - row["published"] for row in known]),
         "mean_absolute_error_of_single_call": mean(
             [abs(single(row) - row["published"]) for row in known]
         ),
@@ -334,8 +335,8 @@ def draw_predictions(found: dict[str, Any], path: Path) -> None:
         return list(dict.fromkeys(row[column] for row in rows))
 
     regimes, methods, benchmarks = in_order("regime"), in_order("method"), in_order("benchmark")
-    figure = Figure(figsize=(7 * len(regimes), 2.4 * len(methods)), layout="constrained")
-    grid: Any = figure.subplots(len(methods), len(regimes), squeeze=False, sharey="row")
+    figure: Any = Figure(figsize=(7 * len(regimes), 2.4 * len(methods)), layout="constrained")
+    grid = figure.subplots(len(methods), len(regimes), squeeze=False, sharey="row")
     colors = colormaps["tab10"].resampled(10)
     for i, method in enumerate(methods):
         for j, regime in enumerate(regimes):
@@ -368,4 +369,4 @@ def draw_predictions(found: dict[str, Any], path: Path) -> None:
         "Predicted from single calls: range over the assumed parameters. Simulated.", fontsize=9
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)  # pyright: ignore[reportUnknownMemberType]
+    figure.savefig(path, dpi=130)
