@@ -44,6 +44,7 @@ TRACK_OF = {"constrained": "paper", "unconstrained": "paper-unconstrained"}
 """Regimes of the paper."""
 ORACLE = "oracle-of-7-workers"
 KEYS = 6
+"""Standard errors at mid are then 0.25 points on average and 0.42 at most; two to three minutes."""
 SMALLEST_GAP = 0.01
 """Positions between two references that lie closer than this are not shown."""
 
