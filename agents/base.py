@@ -32,6 +32,7 @@ class Setting:
         confidence: Whether workers state a confidence.
         cost_weight: Quality points per US cent at which the agent will be scored.
         seed: For agents that draw; never the global random state.
+        simulated: Whether outcomes are simulated, so that expected ones exist.
     """
 
     train: EnvConfig
@@ -41,6 +42,7 @@ class Setting:
     confidence: bool
     cost_weight: float
     seed: int = 0
+    simulated: bool = True
 
 
 class Agent(Protocol):

@@ -5,10 +5,11 @@ that make several calls may exceed it.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from conductor_gym.agents.base import Actions, Observations, Setting, actions
 from conductor_gym.agents.reading import steps_taken
-from conductor_gym.engine import Engine
+from conductor_gym.engine import Engine, FirstSolves
 from conductor_gym.reward import utility
 from conductor_gym.types import Subtask
 
@@ -25,13 +26,17 @@ class ClairvoyantSingleCall:
         """See `Privileged.bind`."""
         self._engine = engine
 
+    def look(self, engine: Engine, slots: npt.NDArray[np.int64]) -> FirstSolves:
+        """What it knows about each worker's first solve."""
+        return engine.first_solves(slots)
+
     def act(self, observation: Observations) -> Actions:
         """See `Agent.act`."""
         table = actions(len(observation["budget"]), Subtask.SUBMIT)
         first = np.flatnonzero(steps_taken(observation) == 0)
         if self._engine is None or not len(first):
             return table
-        seen = self._engine.first_solves(first)
+        seen = self.look(self._engine, first)
         gain = utility(
             seen.quality, seen.cost_usd, seen.latency_s, self._cost_weight, self._latency_weight
         )

@@ -4,13 +4,18 @@ import numpy as np
 import numpy.typing as npt
 
 from conductor_gym.agents.base import Observations
+from conductor_gym.dynamics.observation import TOKEN_SCALE
 from conductor_gym.spaces import (
     BUDGET_COLUMNS,
     EMBEDDING_WIDTH,
     HISTORY_COLUMNS,
     N_DOMAINS,
+    WORKER_COLUMNS,
 )
-from conductor_gym.types import N_SUBTASKS, Subtask
+from conductor_gym.types import CONTEXT_LEVELS, N_LEVELS, N_SUBTASKS, Subtask
+
+PROMPT_RESERVE = 4096
+"""Tokens of a worker's window that are not filled with context."""
 
 
 def steps_taken(observation: Observations) -> npt.NDArray[np.int64]:
@@ -48,3 +53,26 @@ def count(observation: Observations, subtask: Subtask) -> npt.NDArray[np.int64]:
 def has_answer(observation: Observations) -> npt.NDArray[np.bool_]:
     """Whether there is a current answer, bool [n]."""
     return observation["budget"][:, BUDGET_COLUMNS.index("has_answer")] > 0
+
+
+def output_tokens(observation: Observations) -> npt.NDArray[np.float64]:
+    """Tokens that all calls so far wrote, float64 [n]: what a further call could be shown."""
+    column = observation["history"][:, :, HISTORY_COLUMNS.index("tokens")].astype(np.float64)
+    share = np.clip(column, 0.0, 1.0 - 1e-7)
+    return np.rint(TOKEN_SCALE * share / (1.0 - share)).sum(axis=1)
+
+
+def widest_level(observation: Observations, worker: int) -> npt.NDArray[np.int64]:
+    """Widest context level at which a call still fits the worker's window, int64 [n].
+
+    What a level shows is at most its own width and at most what was written so far;
+    `PROMPT_RESERVE` tokens are kept for the query and the instructions.
+
+    Args:
+        observation: Batched observations.
+        worker: Slot.
+    """
+    column = observation["workers"][:, worker, WORKER_COLUMNS.index("window")]
+    room = np.exp2(column.astype(np.float64) * 11 + 10) - PROMPT_RESERVE
+    shown = np.minimum(np.array(CONTEXT_LEVELS), output_tokens(observation)[:, None])
+    return np.where(shown <= room[:, None], np.arange(N_LEVELS), 0).max(axis=1)

@@ -19,8 +19,10 @@ class AgentCard:
         privileged: A reference that sees what no agent may see.
         trained: Made by `conductor-gym train` and loaded from a folder.
         takes_worker: Named as ``NAME:WORKER``.
+        may_take_worker: Likewise, or as ``NAME``, which stands for the best single worker.
         needs: Subtasks without which it makes no sense; where one is missing it shows n/a.
         needs_confidence: Likewise for stated confidence.
+        needs_simulation: Likewise for expected outcomes, which recorded tables do not hold.
     """
 
     entry: str
@@ -28,8 +30,14 @@ class AgentCard:
     privileged: bool = False
     trained: bool = False
     takes_worker: bool = False
+    may_take_worker: bool = False
     needs: frozenset[Subtask] = frozenset()
     needs_confidence: bool = False
+    needs_simulation: bool = False
+
+    def shown_as(self, name: str) -> str:
+        """The name with what may follow it, for lists."""
+        return name + (":WORKER" if self.takes_worker else "[:WORKER]" * self.may_take_worker)
 
 
 _HERE = "conductor_gym.agents."
@@ -57,13 +65,31 @@ AGENTS: dict[str, AgentCard] = {
     ),
     "self-consistency": AgentCard(
         _HERE + "voting:SelfConsistency",
-        "five samples of the best single worker, then a vote",
+        "five samples of one worker (the best single), then a vote",
+        may_take_worker=True,
         needs=frozenset({Subtask.VOTE}),
     ),
     "plurality": AgentCard(
         _HERE + "voting:Plurality",
         "every worker once, then a vote",
         needs=frozenset({Subtask.VOTE}),
+    ),
+    "moa": AgentCard(
+        _HERE + "moa:MixtureOfAgents",
+        "mixture of agents: every worker once, the best single one merges",
+        needs=frozenset({Subtask.AGGREGATE}),
+    ),
+    "self-reflection": AgentCard(
+        _HERE + "reflection:SelfReflection",
+        "one worker (the best single) answers, then revises its answer four times",
+        may_take_worker=True,
+        needs=frozenset({Subtask.REVISE}),
+    ),
+    "growing-context": AgentCard(
+        _HERE + "growing_context:GrowingContext",
+        "five attempts of one worker (the best single) that see the earlier ones; it picks",
+        may_take_worker=True,
+        needs=frozenset({Subtask.AGGREGATE}),
     ),
     "verify-revise": AgentCard(
         _HERE + "verify_revise:VerifyRevise",
@@ -75,6 +101,12 @@ AGENTS: dict[str, AgentCard] = {
     ),
     "maskable-ppo": AgentCard(
         _HERE + "ppo:MaskablePPOAgent", "sb3-contrib MaskablePPO, likewise", trained=True
+    ),
+    "informed": AgentCard(
+        _HERE + "informed:InformedSingleCall",
+        "best expected single call, the query's luck known: privileged reference",
+        privileged=True,
+        needs_simulation=True,
     ),
     "clairvoyant": AgentCard(
         _HERE + "clairvoyant:ClairvoyantSingleCall",
@@ -108,6 +140,8 @@ def what_is_missing(name: str, setting: Setting) -> str | None:
         return f"needs {', '.join(missing)}, which this backend does not have"
     if card.needs_confidence and not setting.confidence:
         return "needs stated confidence, which is not recorded"
+    if card.needs_simulation and not setting.simulated:
+        return "needs expected outcomes, which a table of single outcomes does not hold"
     return None
 
 
@@ -127,7 +161,7 @@ def make_agent(name: str, setting: Setting, model: Path | None = None) -> Agent:
     base, _, worker = name.partition(":")
     if card.takes_worker and not worker:
         raise ConfigError(f"name a worker: {base}:WORKER, one of {', '.join(setting.workers)}.")
-    if worker and not card.takes_worker:
+    if worker and not (card.takes_worker or card.may_take_worker):
         raise ConfigError(f"agent {base!r} takes no worker, got {name!r}.")
     if model is not None and not card.trained:
         raise ConfigError(f"agent {name!r} is not a trained one and takes no model.")

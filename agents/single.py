@@ -28,6 +28,19 @@ def best_single(setting: Setting) -> int:
     return int(train_utility(setting).mean(axis=0).argmax())
 
 
+def slot_of(setting: Setting, worker: str | None) -> int:
+    """Slot of a named worker, or of the best single one where none is named.
+
+    Raises:
+        UnknownNameError: The pool has no such worker.
+    """
+    if worker is None:
+        return best_single(setting)
+    if worker not in setting.workers:
+        raise unknown_name("worker", worker, setting.workers)
+    return setting.workers.index(worker)
+
+
 class SingleWorker:
     """Asks one worker once.
 
@@ -40,9 +53,7 @@ class SingleWorker:
     """
 
     def __init__(self, setting: Setting, worker: str) -> None:
-        if worker not in setting.workers:
-            raise unknown_name("worker", worker, setting.workers)
-        self.worker = setting.workers.index(worker)
+        self.worker = slot_of(setting, worker)
 
     def act(self, observation: Observations) -> Actions:
         """See `Agent.act`."""

@@ -1,7 +1,8 @@
 """Voting: several isolated answers, then their plurality.
 
-`self-consistency` (Wang et al. 2023) asks the best single worker five times; `plurality` asks
-every worker of the pool once, as far as the steps reach.
+`self-consistency` (Wang et al. 2023; "consensus" of five in arXiv 2512.04388, as we read it) asks
+one worker five times, the best single one unless another is named; `plurality` asks every worker of
+the pool once, as far as the steps reach.
 """
 
 import numpy as np
@@ -9,17 +10,23 @@ import numpy.typing as npt
 
 from conductor_gym.agents.base import Actions, Observations, Setting, actions
 from conductor_gym.agents.reading import has_answer, last_subtask, steps_taken
-from conductor_gym.agents.single import best_single
+from conductor_gym.agents.single import slot_of
 from conductor_gym.types import Subtask
 
 SAMPLES = 5
 
 
 class SelfConsistency:
-    """Five samples of the best single worker, then a vote."""
+    """Five samples of one worker, then a vote.
 
-    def __init__(self, setting: Setting) -> None:
-        self.ballots: npt.NDArray[np.int64] = np.full(SAMPLES, best_single(setting), np.int64)
+    Args:
+        setting: What the agent is built for.
+        worker: Its name; the best single worker on the train split where None.
+    """
+
+    def __init__(self, setting: Setting, worker: str | None = None) -> None:
+        slot = slot_of(setting, worker)
+        self.ballots: npt.NDArray[np.int64] = np.full(SAMPLES, slot, np.int64)
 
     def act(self, observation: Observations) -> Actions:
         """See `Agent.act`."""

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr
 
 from conductor_gym.config import EnvConfig
-from conductor_gym.dynamics.call import Call, Fate, plan_call
+from conductor_gym.dynamics.call import Call, Fate, plan_call, price
 from conductor_gym.dynamics.jit import cached_njit, source_fingerprint
 from conductor_gym.dynamics.observation import observe
+from conductor_gym.dynamics.quantiles import interpolated_mean
 from conductor_gym.dynamics.state import Observation, Records, State, new_state
 from conductor_gym.dynamics.transition import apply_outcome, start_episode
 from conductor_gym.errors import ConfigError, InvalidActionError
@@ -30,7 +32,7 @@ from conductor_gym.types import (
     Subtask,
 )
 from conductor_gym.workers.recorded import recorded_call
-from conductor_gym.workers.simulated import simulate_call
+from conductor_gym.workers.simulated import margin, simulate_call
 from conductor_gym.world import World, make_world
 
 _CALL = int(Fate.CALL)
@@ -49,18 +51,21 @@ class Kernels(NamedTuple):
         first_solves: ``(tables, simulated, recorded, state, slots, scores, tokens, costs,
             latencies)`` looks at what each worker's first isolated solve would give, without
             making it.
+        expected_solves: ``(tables, simulated, state, slots, lengths, margins, costs, latencies)``
+            looks at what that solve would give on average over the attempt's luck.
     """
 
     start: Callable[..., None]
     step: Callable[..., None]
     first_solves: Callable[..., None]
+    expected_solves: Callable[..., None]
 
 
 class FirstSolves(NamedTuple):
     """What each worker's first isolated `solve` would give, all float64 [slots, workers].
 
     Attributes:
-        quality: In [0, 1].
+        quality: In [0, 1]; of expected solves, the probability of a right answer.
         tokens_out: Output tokens.
         cost_usd: USD.
         latency_s: Seconds.
@@ -144,7 +149,35 @@ def kernels() -> Kernels:
                 costs[i, worker] = outcome.cost
                 latencies[i, worker] = outcome.latency
 
-    return Kernels(start, step, first_solves)
+    @cached_njit
+    def expected_solves(
+        tables: Any,
+        simulated: Any,
+        state: Any,
+        slots: Any,
+        lengths: Any,
+        margins: Any,
+        costs: Any,
+        latencies: Any,
+    ) -> None:
+        _ = fingerprint
+        for i in range(slots.shape[0]):
+            episode = state.episodes[slots[i]]
+            query = tables.queries[episode.query]
+            tokens_in = tables.rules[0].overhead + query.tokens
+            for w in range(tables.workers.shape[0]):
+                worker, traits = tables.workers[w], simulated.traits[w]
+                if tokens_in > worker.window:
+                    margins[i, w] = -np.inf
+                    costs[i, w] = 0.0
+                    latencies[i, w] = traits.first_token
+                    continue
+                length = lengths[w, query.domain]
+                margins[i, w] = margin(simulated, tables, episode, w, 0.0, 0.0)
+                costs[i, w] = price(worker, tokens_in, length)
+                latencies[i, w] = traits.first_token + traits.per_token * length
+
+    return Kernels(start, step, first_solves, expected_solves)
 
 
 class Engine:
@@ -286,3 +319,48 @@ class Engine:
             latencies,
         )
         return FirstSolves(scores, tokens, costs / NANO_USD, latencies / MICROSECONDS)
+
+    def expected_solves(self, slots: npt.NDArray[np.int64]) -> FirstSolves:
+        """`first_solves` on average over the attempt's luck: format, residual and length.
+
+        What belongs to the query (its difficulty, each worker's own trouble with it) is given.
+        For privileged agents only. The kernel gives the margin at mean luck; the normal
+        distribution function is taken out here, where the last bit may depend on the machine.
+
+        Args:
+            slots: int64 [k].
+
+        Returns:
+            One row a slot, one column a worker of the pool.
+
+        Raises:
+            ConfigError: Outcomes are recorded, so there is nothing to average over.
+        """
+        world, sim = self.world, self.world.simulated
+        if world.pool.backend != "simulated":
+            raise ConfigError(f"pool {world.pool.name!r} is recorded: it has no expected outcomes.")
+        cap = float(world.tables.rules["output_cap"][0])
+        factors = sim.lognormal[0]
+        lengths = np.array(
+            [
+                [
+                    interpolated_mean(np.minimum(row["tokens"][_SOLVE] * factors, cap))
+                    for row in rows
+                ]
+                for rows in sim.abilities
+            ]
+        )
+        shape = (len(slots), len(world.tables.workers))
+        margins, costs, latencies = np.empty(shape), np.empty(shape), np.empty(shape)
+        self._kernels.expected_solves(
+            world.tables, sim, self.state, slots, lengths, margins, costs, latencies
+        )
+        domain = world.tables.queries["domain"][self.episodes["query"][slots]]
+        ability = sim.abilities[:, domain].T
+        spread = ability["on_own"] * sim.model["attempt"][0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            standard = np.where(spread > 0, margins / spread, np.copysign(np.inf, margins))
+        holds = 1.0 - ability["format_failure"] / 2.0**64
+        quality = holds * np.asarray(ndtr(standard), np.float64)
+        tokens = lengths[:, domain].T
+        return FirstSolves(quality, tokens, costs / NANO_USD, latencies / MICROSECONDS)

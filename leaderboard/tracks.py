@@ -11,7 +11,7 @@ from conductor_gym.config import EnvConfig
 from conductor_gym.data_files import StrictModel, load_toml
 from conductor_gym.errors import DataFileError, unknown_name
 from conductor_gym.reward import HEADLINE_COST_WEIGHT
-from conductor_gym.types import Assumptions, Subtask
+from conductor_gym.types import DEFAULT_BUDGET_USD, Assumptions, Subtask
 from conductor_gym.world import make_world
 
 TRACKS_FILE = Path(__file__).with_name("tracks.toml")
@@ -26,6 +26,7 @@ class Track(StrictModel):
     suite: str
     split: str
     key: str
+    budget_usd: float = DEFAULT_BUDGET_USD
 
     def evaluation(self, cost_weight: float, assumptions: Assumptions = "mid") -> EnvConfig:
         """The environment that is scored, at one cost weight."""
@@ -35,12 +36,19 @@ class Track(StrictModel):
             split=self.split,
             key=self.key,
             cost_weight=cost_weight,
+            budget_usd=self.budget_usd,
             assumptions=assumptions,
         )
 
     def training(self, assumptions: Assumptions = "mid") -> EnvConfig:
         """The environment agents learn from: train split, public key, cost weights drawn."""
-        return EnvConfig(pool=self.pool, suite=self.suite, split="train", assumptions=assumptions)
+        return EnvConfig(
+            pool=self.pool,
+            suite=self.suite,
+            split="train",
+            budget_usd=self.budget_usd,
+            assumptions=assumptions,
+        )
 
     def setting(self, cost_weight: float, seed: int = 0) -> Setting:
         """What an agent is told before it is scored at one cost weight."""
@@ -55,6 +63,7 @@ class Track(StrictModel):
             confidence=world.pool.backend == "simulated",
             cost_weight=cost_weight,
             seed=seed,
+            simulated=world.pool.backend == "simulated",
         )
 
     def size(self) -> int:

@@ -1,6 +1,8 @@
 """Agents: valid, independent of batching, recomputable, and as good as they say."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,13 @@ from conductor_gym.agents.base import Setting
 from conductor_gym.agents.experience import collect_single_calls
 from conductor_gym.agents.registry import AGENTS, make_agent, what_is_missing
 from conductor_gym.agents.single import train_utility
+from conductor_gym.config import EnvConfig
+from conductor_gym.engine import Engine
 from conductor_gym.errors import ConfigError, InvalidActionError, UnknownNameError
 from conductor_gym.leaderboard.evaluate import Replay, pack_action, play, unpack_action
 from conductor_gym.leaderboard.tracks import find_track
 from conductor_gym.reward import utility
-from conductor_gym.types import N_LEVELS, N_SUBTASKS
+from conductor_gym.types import CONTEXT_LEVELS, N_LEVELS, N_SUBTASKS, Status
 
 UNTRAINED = [name for name, card in AGENTS.items() if not card.trained and not card.takes_worker]
 WEIGHT = 0.05
@@ -23,6 +27,11 @@ PAPER = find_track("paper")
 
 def setting(weight: float = WEIGHT, seed: int = 0) -> Setting:
     return PAPER.setting(weight, seed)
+
+
+def make_agent_slot(name: str) -> int:
+    agent: Any = make_agent(name, setting())
+    return agent.worker
 
 
 def scored(name: str, episodes: int, batch: int = 4096, weight: float = WEIGHT) -> Any:
@@ -110,6 +119,98 @@ def test_clairvoyant_is_at_least_as_good_as_every_single_call_on_every_query() -
         assert (top >= utility(single.quality, single.cost / 1e9, 0.0, WEIGHT) - 1e-12).all()
 
 
+@pytest.mark.parametrize("track", ["paper", "paper-unconstrained"])
+@pytest.mark.parametrize("weight", [0.0, 0.05, 0.5])
+def test_best_single_informed_and_clairvoyant_stand_in_this_order(
+    track: str, weight: float
+) -> None:
+    card = find_track(track)
+    reached: list[float] = []
+    for name in ("best-single", "informed", "clairvoyant"):
+        agent = make_agent(name, card.setting(weight))
+        played = play(agent, card.evaluation(weight), 4000, privileged=AGENTS[name].privileged)
+        reached.append(float(utility(played.quality, played.cost / 1e9, 0.0, weight).mean()))
+    assert reached[0] < reached[1] < reached[2], reached
+
+
+@pytest.mark.parametrize("changes", [{}, {"kappa": 1.0}], ids=["as shipped", "no attempt luck"])
+def test_expected_solves_are_the_mean_of_first_solves_over_attempt_luck(
+    edited: Callable[..., str], changes: dict[str, float]
+) -> None:
+    pool = "paper"
+    if changes:
+        kappa = 'kappa = { value = 1.0, source = "fitted" }'
+        pool = edited("workers/pools/paper.toml", (r"kappa = .*", kappa))
+    config = EnvConfig(pool=pool, split="dev", latency_weight=0.1)
+    engine = Engine(config, 2000)
+    slots, sums = np.arange(2000), np.zeros((3, 2000, 7))
+    expected: Any = None
+    for luck in range(60):  # another pass over the same queries: the same trouble, new attempts
+        engine.start(slots, np.zeros_like(slots), slots + 2000 * luck, engine.new_observation())
+        order = engine.episodes["query"].argsort()
+        now = engine.expected_solves(slots[order])
+        if expected is not None:
+            assert all((a == b).all() for a, b in zip(now, expected, strict=True))
+        expected = now
+        sums += np.stack(engine.first_solves(slots[order]))
+    means = sums / 60
+    # Grouped by expected quality, so that a wrong slope cannot hide in the overall mean.
+    for low, high in ((0.0, 0.1), (0.1, 0.4), (0.4, 0.6), (0.6, 0.9), (0.9, 1.0)):
+        group = (expected.quality >= low) & (expected.quality <= high)
+        if group.sum() > 100:
+            assert means[0][group].mean() == pytest.approx(expected.quality[group].mean(), abs=0.01)
+    for realized, mean in zip(means[1:], expected[1:], strict=True):
+        assert realized.sum(axis=0) == pytest.approx(mean.sum(axis=0), rel=0.01)
+
+
+def test_informed_shows_na_where_outcomes_are_recorded(recorded_folder: Path) -> None:
+    track = find_track("mmlu-pro")
+    assert what_is_missing("informed", setting()) is None
+    assert "expected outcomes" in (what_is_missing("informed", track.setting(WEIGHT)) or "")
+    engine = Engine(track.evaluation(WEIGHT), 1)
+    with pytest.raises(ConfigError, match="recorded"):
+        engine.expected_solves(np.arange(1))
+
+
+@pytest.mark.parametrize("name", ["self-consistency", "self-reflection", "growing-context"])
+def test_a_multi_call_agent_takes_a_worker_and_without_one_the_best_single(name: str) -> None:
+    best = setting().workers[make_agent_slot("best-single")]
+    assert scored(name, 60).decisions == scored(f"{name}:{best}", 60).decisions
+    named = {
+        unpack_action(code)[0]
+        for row in scored(f"{name}:qwen3-32b", 60).decisions
+        for code in row
+        if unpack_action(code)[1] not in (6, 7)
+    }
+    assert named == {setting().workers.index("qwen3-32b")}
+    with pytest.raises(UnknownNameError, match="'gpt-5'"):
+        make_agent(f"{name}:gpt5", setting())
+
+
+def test_mixture_of_agents_shows_the_aggregator_every_output() -> None:
+    agent: Any = make_agent("moa", setting())
+    for row in scored("moa", 200).decisions:
+        calls = [unpack_action(code) for code in row]
+        assert {worker for worker, _, _ in calls[:7]} == set(range(7))
+        assert calls[6][0] == calls[7][0] == agent.aggregator
+        assert CONTEXT_LEVELS[calls[7][2]] >= 7 * 4096
+
+
+def test_growing_context_keeps_within_the_worker_s_window() -> None:
+    track = find_track("paper-unconstrained")
+    small = "qwen3-32b-thinking"
+    agent = make_agent(f"growing-context:{small}", track.setting(WEIGHT))
+    engine = Engine(track.evaluation(WEIGHT), 1000)
+    slots, observation = np.arange(1000), engine.new_observation()
+    engine.start(slots, np.zeros_like(slots), slots, observation)
+    for _ in range(7):
+        engine.step(agent.act(observation._asdict()), observation)
+    steps = engine.state.steps[:, :6]
+    assert (steps["status"] != Status.OVERFLOW).all()
+    assert steps["tokens_in"].max() > 30_000, "it should use the window it has"
+    assert (engine.episodes["over"] == 1).all()
+
+
 def test_only_agents_marked_privileged_are_given_the_engine() -> None:
     clairvoyant = make_agent("clairvoyant", setting())
     unbound = play(clairvoyant, PAPER.evaluation(WEIGHT), 50)
@@ -124,6 +225,10 @@ def test_voters_vote_and_verifiers_verify() -> None:
 
     assert (0, 0, 0, 0, 0, 6, 7) in subtasks("self-consistency")
     assert (0, 0, 0, 0, 0, 0, 0, 6, 7) in subtasks("plurality")
+    assert subtasks("moa") == {(0, 0, 0, 0, 0, 0, 0, 5, 7)}
+    assert (0, 3, 3, 3, 3, 7) in subtasks("self-reflection")
+    assert (0, 0, 3, 3, 3, 7) in subtasks("self-reflection:gemma-3-27b-it"), "unreadable: again"
+    assert (0, 0, 0, 0, 0, 5, 7) in subtasks("growing-context")
     assert {(0, 2, 7), (0, 2, 3, 2, 7)} <= subtasks("verify-revise")
     assert {(0, 2, 7), (0, 2, 3, 7)} <= subtasks("rules")
 

@@ -43,7 +43,7 @@ def _list_agents() -> list[dict[str, Any]]:
 
     return [
         {
-            "agent": f"{name}:WORKER" if card.takes_worker else name,
+            "agent": card.shown_as(name),
             "what_it_does": card.summary,
             "trained": card.trained,
             "privileged": card.privileged,
