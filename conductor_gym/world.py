@@ -156,9 +156,13 @@ def join(config: EnvConfig, pool: Pool, data: Split) -> World:
         recording = load_recording(pool.recording)
         recorded = recorded_table(pool, recording, data.ids, config.assumptions)
         return World(config, pool, data, tables, no_simulated_tables(), recorded)
-    suite = SuiteTables(data.domains, data.queries, data.features)
-    simulated = simulated_tables(pool, suite, config.assumptions)
+    simulated = simulated_tables(pool, suite_tables(data), config.assumptions)
     return World(config, pool, data, tables, simulated, np.zeros((1, 1, 1), RECORDED_DTYPE))
+
+
+def suite_tables(data: Split) -> SuiteTables:
+    """What the simulator reads of a split."""
+    return SuiteTables(data.domains, data.queries, data.features)
 
 
 def _check_affordable(config: EnvConfig, pool: Pool, tables: Tables) -> None:

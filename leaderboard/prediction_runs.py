@@ -35,7 +35,7 @@ from conductor_gym.leaderboard.assumed_cases import (
 )
 from conductor_gym.leaderboard.tracks import Track
 from conductor_gym.workers.tables import simulated_tables
-from conductor_gym.world import World, make_world
+from conductor_gym.world import World, make_world, suite_tables
 
 AGENT_OF = {
     VOTING: "plurality",
@@ -159,7 +159,7 @@ class Player:
         """
         chosen = self.methods(case) if methods is None else methods
         pool = pool_in(self.world.pool, case)
-        simulated = simulated_tables(pool, self.world.data.domains, "mid")
+        simulated = simulated_tables(pool, suite_tables(self.world.data), "mid")
         parts: list[Plays] = []
         for key in range(keys):
             config = replace(self._config, key=f"paper-predictions-{key}")
