@@ -37,3 +37,11 @@ class Outcomes:
     ignored: tuple[str, ...] = ()
     other_subtasks: int = 0
     status: npt.NDArray[np.int64] | None = None
+
+    def latency_known(self, workers: tuple[str, ...]) -> bool:
+        """Whether every recorded call of these workers has a latency."""
+        if self.seconds is None:
+            return False
+        columns = [self.workers.index(name) for name in workers if name in self.workers]
+        known = np.isfinite(self.seconds) | np.isnan(self.score)
+        return bool(known[:, columns].all())
