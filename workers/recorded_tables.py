@@ -63,7 +63,8 @@ def recorded_table(
         table["tokens_in"] = np.where(np.isfinite(tokens), np.ceil(tokens), -1)
     if found.tokens_out is not None:
         tokens = found.tokens_out[rows][:, columns]
-        _check_cap(pool, where, uids, np.where(recorded, tokens, 0.0), assumptions)
+        counted = recording.card.outcomes.output_characters or where
+        _check_cap(pool, counted, uids, np.where(recorded, tokens, 0.0), assumptions)
         table["tokens_out"] = np.where(np.isfinite(tokens), np.ceil(tokens), 0)
     if found.usd is not None:
         usd = found.usd[rows][:, columns]
