@@ -18,7 +18,7 @@ from conductor_gym.tasks.suite import Split, load_split
 from conductor_gym.types import N_LEVELS, NANO_USD, Subtask
 from conductor_gym.workers.pool import Pool, load_pool, resolve
 from conductor_gym.workers.recorded import RECORDED_DTYPE
-from conductor_gym.workers.recorded_tables import recorded_table
+from conductor_gym.workers.recorded_tables import check_bills, recorded_table
 from conductor_gym.workers.simulated import SimulatedTables
 from conductor_gym.workers.tables import (
     SuiteTables,
@@ -123,11 +123,12 @@ def join(config: EnvConfig, pool: Pool, data: Split) -> World:
     outcomes = None
     if is_recorded and pool.recording is not None:
         outcomes = load_recording(pool.recording).outcomes
-    latency_known = outcomes is None or outcomes.seconds is not None
+    latency_known = outcomes is None or outcomes.latency_known(pool.worker_names)
     identity = outcomes is None or outcomes.answer is not None
     if config.latency_weight and not latency_known:
         raise ConfigError(
-            f"pool {pool.name!r} has no recorded latencies: latency_weight must be 0."
+            f"pool {pool.name!r} has no recorded latencies, or not for every call: "
+            "latency_weight must be 0."
         )
 
     rules = np.zeros(1, RULES_DTYPE)
@@ -155,6 +156,7 @@ def join(config: EnvConfig, pool: Pool, data: Split) -> World:
     if pool.recording is not None:
         recording = load_recording(pool.recording)
         recorded = recorded_table(pool, recording, data.ids, config.assumptions)
+        check_bills(pool, recording, tables, recorded)
         return World(config, pool, data, tables, no_simulated_tables(), recorded)
     simulated = simulated_tables(pool, suite_tables(data), config.assumptions)
     return World(config, pool, data, tables, simulated, np.zeros((1, 1, 1), RECORDED_DTYPE))

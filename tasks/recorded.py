@@ -16,8 +16,6 @@ OTHER = "other"
 """Domain of the queries whose own domain is too small, or one of too many."""
 SMALLEST_DOMAIN = 60
 """Queries of a domain that stays one of its own."""
-TOKENS_WITHOUT_TEXT = 128
-"""Prompt tokens of a query whose text is not recorded (assumed)."""
 
 
 def merged_domains(names: list[str]) -> dict[str, str]:
@@ -82,15 +80,13 @@ def _split(
     domain = np.array([domains.index(merged[told.domains[i]]) for i in chosen.tolist()], np.int64)
     prompts = None
     embedding = None
+    tokens = recording.prompt_tokens()[chosen]
     if told.prompts is not None:
         prompts = tuple(told.prompts[i] for i in chosen.tolist())
         embedding = hashed_embedding(prompts)
-        lengths = [-(-len(p) // recording.card.characters_per_token) for p in prompts]
-        tokens = np.array(lengths).astype(np.int64)
         options = None if told.choices is None else told.choices[chosen]
         surface = surface_features(prompts, options)
     else:
-        tokens = np.full(len(chosen), TOKENS_WITHOUT_TEXT, np.int64)
         surface = np.full((len(chosen), len(SURFACE_COLUMNS)), -1.0)
         surface[:, SURFACE_COLUMNS.index("has_text")] = 0.0
     return make_split(

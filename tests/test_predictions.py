@@ -27,9 +27,11 @@ from conductor_gym.leaderboard.predictions import (
 )
 from conductor_gym.leaderboard.published import PUBLISHED_FILE
 from conductor_gym.leaderboard.tracks import find_track
+from conductor_gym.tasks.suite import load_split
 from conductor_gym.workers.calibration import MAX_PROBIT_ACCURACY, predicted_oracle
 from conductor_gym.workers.pool import end_points, load_pool, resolve
 from conductor_gym.workers.tables import simulated_tables
+from conductor_gym.world import suite_tables
 
 CASES = (MID, *TOGETHER, *ONE_AT_A_TIME)
 POOLS = {regime: load_pool(find_track(track).pool) for regime, track in TRACK_OF.items()}
@@ -90,15 +92,17 @@ def test_no_published_accuracy_is_cut_by_format_failures_at_any_end(regime: str)
             assert accuracy / (1.0 - most) <= MAX_PROBIT_ACCURACY, (worker, domain)
 
 
+SUITE = suite_tables(load_split("paper-v1", "test"))
+
+
 # --- the cases -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("regime", TRACK_OF)
 def test_the_case_mid_is_the_pool_as_its_file_has_it(regime: str) -> None:
     pool = POOLS[regime]
-    domains = tuple(pool.domains)
-    same = simulated_tables(pool_in(pool, MID), domains, "mid")
-    for one, other in zip(same, simulated_tables(pool, domains, "mid"), strict=True):
+    same = simulated_tables(pool_in(pool, MID), SUITE, "mid")
+    for one, other in zip(same, simulated_tables(pool, SUITE, "mid"), strict=True):
         assert one.tobytes() == other.tobytes()
 
 
@@ -111,12 +115,12 @@ def test_the_cases_together_take_every_assumed_parameter_to_its_end() -> None:
             d: moved.domains[d].model_copy(update={"tail": pool.domains[d].tail}) for d in domains
         }
         moved = moved.model_copy(update={"domains": back})
-        told = simulated_tables(moved, domains, "mid")
-        expected = simulated_tables(pool, domains, end)  # pyright: ignore[reportArgumentType]
+        told = simulated_tables(moved, SUITE, "mid")
+        expected = simulated_tables(pool, SUITE, end)  # pyright: ignore[reportArgumentType]
         for name in ("abilities", "domains", "traits", "model"):
             one, other = getattr(told, name), getattr(expected, name)
             if name == "abilities":  # the output cap stays at mid
-                one, other = (a[["z", "on_difficulty", "format_failure"]] for a in (one, other))
+                one, other = (a[["z", "on_shared", "format_failure"]] for a in (one, other))
             assert (one == other).all(), (case.name, name)
 
 

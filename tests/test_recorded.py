@@ -16,7 +16,9 @@ import pytest
 from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
 from conductor_gym.env import ConductorEnv
-from conductor_gym.errors import DataFileError
+from conductor_gym.errors import ConfigError, DataFileError
+from conductor_gym.recordings.card import RecordingCard
+from conductor_gym.recordings.detect import load_recording_card
 from conductor_gym.tasks.suite import load_split, load_suite_card
 from conductor_gym.workers.pool import load_pool
 from conductor_gym.world import make_world
@@ -33,15 +35,21 @@ def rows_of(path: Path, id_column: str) -> dict[str, dict[str, str]]:
     return {row[id_column]: row for row in table}
 
 
+def card_of(pool: str) -> RecordingCard:
+    name = load_pool(pool).recording
+    assert name is not None
+    return load_recording_card(name)
+
+
 def check_against_tables(config: EnvConfig, folder: Path) -> None:
     """Every query of the split, every worker: quality, tokens, and the bill of two solves."""
-    pool, card = load_pool(config.pool), load_suite_card(config.suite).recorded
-    assert pool.recording is not None
-    assert card is not None
-    column = pool.recording.id_column
-    right = rows_of(folder / pool.recording.outcomes, column)
-    characters = rows_of(folder / pool.recording.output_characters, column)
-    questions = rows_of(folder / card.queries, card.id_column)
+    pool, card = load_pool(config.pool), card_of(config.pool)
+    column = card.queries.uid
+    assert column is not None
+    assert card.outcomes.output_characters is not None
+    right = rows_of(folder / card.outcomes.files[0], column)
+    characters = rows_of(folder / card.outcomes.output_characters, column)
+    questions = rows_of(folder / card.queries.files[0], column)
 
     uids = load_split(config.suite, config.split).ids
     n, workers = len(uids), len(pool.workers)
@@ -55,7 +63,7 @@ def check_against_tables(config: EnvConfig, folder: Path) -> None:
     order: list[str] = [uids[query] for query in engine.episodes["query"]]
     assert sorted(order) == sorted(uids)
     for i, uid in enumerate(order):
-        prompt = "\n\n".join(questions[uid][name] for name in card.text_columns)
+        prompt = "\n\n".join(questions[uid][name] for name in card.queries.text)
         tokens_in = math.ceil(len(prompt) / 4)
         for w, worker in enumerate(pool.workers):
             tokens_out = math.ceil(int(characters[uid][worker.name]) / 4)
@@ -115,19 +123,38 @@ def test_outcomes_and_costs_equal_the_table(recorded_folder: Path, name: str, sp
 def test_splits_are_disjoint_and_cover_every_query_with_all_records(
     recorded_folder: Path, name: str
 ):
-    pool, card = load_pool(name), load_suite_card(name).recorded
-    assert pool.recording is not None
-    assert card is not None
-    splits = {split: load_split(name, split) for split in card.shares}
+    pool, card, suite = load_pool(name), card_of(name), load_suite_card(name)
+    assert suite.recorded is not None
+    assert card.queries.uid is not None
+    splits = {split: load_split(name, split) for split in suite.splits}
     told = [uid for split in splits.values() for uid in split.ids]
-    right = rows_of(recorded_folder / pool.recording.outcomes, pool.recording.id_column)
-    questions = rows_of(recorded_folder / card.queries, card.id_column)
+    right = rows_of(recorded_folder / card.outcomes.files[0], card.queries.uid)
+    questions = rows_of(recorded_folder / card.queries.files[0], card.queries.uid)
     whole = [u for u in questions if u in right and all(right[u][n] for n in pool.worker_names)]
     assert len(set(told)) == len(told)
     assert sorted(told) == sorted(whole)
-    for split, share in card.shares.items():
-        assert len(splits[split].uids) == pytest.approx(share * len(whole), abs=1)
+    for split, share in suite.recorded.shares.items():
+        # A hash of each id decides: the shares are those of independent draws.
+        deviation = math.sqrt(share * (1 - share) * len(whole))
+        assert abs(len(splits[split].uids) - share * len(whole)) < 4 * deviation
         assert set(splits[split].domains) == set(splits["train"].domains)
+
+
+@pytest.mark.recorded
+@pytest.mark.parametrize(
+    ("name", "recording"), [("gsm8k", "zeroeval_gsm"), ("crux", "zeroeval_crux")]
+)
+def test_a_query_stays_in_its_split_whatever_workers_are_left_out(
+    recorded_folder: Path, name: str, recording: str
+):
+    """The suite of seven workers and that of all of them, which has fewer whole queries."""
+    assert recorded_folder
+    few = {uid: split for split in ("train", "dev", "test") for uid in load_split(name, split).ids}
+    every = {
+        uid: split for split in ("train", "dev", "test") for uid in load_split(recording, split).ids
+    }
+    assert set(every) <= set(few)
+    assert every == {uid: few[uid] for uid in every}
 
 
 @pytest.mark.recorded
@@ -157,41 +184,43 @@ QUESTIONS = 60
 
 def write(path: Path, rows: list[list[Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
+    with gzip.open(path, "wt", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def changed(path: Path, change: Callable[[str], str]) -> None:
+    text = gzip.decompress(path.read_bytes()).decode()
+    path.write_bytes(gzip.compress(change(text).encode()))
+
+
+GRADES = [0, 1, 0.25, 1, 0]
+CORRECT, CHARACTERS = "zeroeval/gsm_correct.csv.gz", "zeroeval/gsm_output_chars.csv.gz"
 
 
 @pytest.fixture
-def own(
-    tmp_path: Path, edited: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> tuple[dict[str, Any], Path]:
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], Path]:
     """Settings for a small recording in gsm8k's format, and its folder."""
     folder = tmp_path / "recorded"
     names = load_pool("gsm8k").worker_names
     ids = [f"q{i}" for i in range(QUESTIONS)]
-    write(
-        folder / "zeroeval/gsm_questions.csv",
-        [
+    tables = {
+        "zeroeval/gsm_questions.csv.gz": [
             ["id", "question"],
             *([u, f'{u}: two lines,\n"quoted" {"é" * i}'] for i, u in enumerate(ids)),
         ],
-    )
-    grades = [0, 1, 0.25, 1, 0]
-    write(
-        folder / "zeroeval/gsm_correct.csv",
-        [
+        CORRECT: [
             ["id", *names],
-            *([u, *(grades[(i + w) % 5] for w in range(7))] for i, u in enumerate(ids)),
+            *([u, *(GRADES[(i + w) % 5] for w in range(7))] for i, u in enumerate(ids)),
         ],
-    )
-    write(
-        folder / "zeroeval/gsm_output_chars.csv",
-        [["id", *names], *([u, *(37 * i + w for w in range(7))] for i, u in enumerate(ids[::-1]))],
-    )
+        CHARACTERS: [
+            ["id", *names],
+            *([u, *(37 * i + w for w in range(7))] for i, u in enumerate(ids[::-1])),
+        ],
+    }
+    for name, rows in tables.items():
+        write(folder / name, rows)
     monkeypatch.setenv("CONDUCTOR_GYM_RECORDED", str(folder))
-    csv_pool = [(r"(?<=correct)\.csv\.gz", ".csv"), (r"(?<=chars)\.csv\.gz", ".csv")]
-    files = {"pool": edited(POOL, *csv_pool), "suite": edited(SUITE, (r"\.csv\.gz", ".csv"))}
-    return {**files, "cost_weight": 0.0, "budget_usd": 10.0}, folder
+    return {"pool": "gsm8k", "suite": "gsm8k", "cost_weight": 0.0, "budget_usd": 10.0}, folder
 
 
 @pytest.mark.parametrize("split", ["train", "dev", "test"])
@@ -209,8 +238,7 @@ def test_no_choice_of_assumptions_lets_a_recorded_call_exceed_the_budget(
 ):
     settings, _ = own
     cap = (r"output_cap = \{ low = 8192", "output_cap = { low = 1")
-    packed = [(r"(?<=correct)\.csv\.gz", ".csv"), (r"(?<=chars)\.csv\.gz", ".csv")]
-    pool = edited(POOL, cap, *packed)
+    pool = edited(POOL, cap)
     changed: dict[str, Any] = {"pool": pool, "assumptions": "low", "budget_usd": 0.0002}
     try:
         env = ConductorEnv(**{**settings, **changed})
@@ -221,11 +249,11 @@ def test_no_choice_of_assumptions_lets_a_recorded_call_exceed_the_budget(
         assert env.step(np.array([0, SOLVE, 0]))[4]["cost_usd"] <= 0.0002
 
 
-def test_splits_do_not_depend_on_the_order_of_the_file(own: Any, edited: Callable[..., str]):
+def test_splits_do_not_depend_on_the_order_of_the_file(own: Any):
     settings, folder = own
     before = load_split(settings["suite"], "test")
-    path = folder / "zeroeval/gsm_questions.csv"
-    with path.open(newline="", encoding="utf-8") as file:
+    path = folder / "zeroeval/gsm_questions.csv.gz"
+    with gzip.open(path, "rt", newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     write(path, [header, *rows[::-1]])
     after = load_split(settings["suite"], "test")
@@ -250,9 +278,13 @@ def test_another_folder_of_tables_is_read_when_the_variable_changes(
     before, told = qualities(), hashes()
     other = folder.with_name("other")
     shutil.copytree(folder, other)
-    path = other / "zeroeval/gsm_correct.csv"
-    header, *rows = path.read_text(encoding="utf-8").splitlines()
-    path.write_text("\n".join([header, *(f"{row.split(',')[0]},1,1,1,1,1,1,1" for row in rows)]))
+    write(
+        other / CORRECT,
+        [
+            ["id", *load_pool("gsm8k").worker_names],
+            *([f"q{i}", *[1] * 7] for i in range(QUESTIONS)),
+        ],
+    )
     monkeypatch.setenv("CONDUCTOR_GYM_RECORDED", str(other))
     assert before.min() == 0.0
     assert qualities().min() == 1.0
@@ -260,15 +292,26 @@ def test_another_folder_of_tables_is_read_when_the_variable_changes(
     assert hashes()["outcomes"] != told["outcomes"]
 
 
+def test_the_tables_are_read_again_when_they_change(own: Any):
+    settings, folder = own
+    assert ConductorEnv(**settings).reset(seed=0)
+    before = make_world(EnvConfig(**settings)).content_hashes()
+    changed(folder / CORRECT, lambda text: text.replace("0.25", "0.75"))
+    assert make_world(EnvConfig(**settings)).content_hashes()["outcomes"] != before["outcomes"]
+
+
 @pytest.mark.parametrize(
     ("file", "change", "parts"),
     [
-        ("gsm_correct.csv", ("q7,0.25", "q7,2"), ("line 9", "'2' is not a number in [0, 1]")),
-        ("gsm_correct.csv", ("q7,0.25", "q7,"), ("has no record of query 'q7'",)),
-        ("gsm_correct.csv", ("q7,0.25", "q6,0.25"), ("line 9", "'q6' appears again")),
-        ("gsm_correct.csv", ("gemma-2-9b-it", "gemma-2"), ("unknown column 'gemma-2-9b-it'",)),
-        ("gsm_output_chars.csv", ("q52,259", "q52,-1"), ("line 9", "'-1' is not a number")),
-        ("gsm_output_chars.csv", ("q52,259", "q52,40000"), ("output_cap of 8192", "Raise")),
+        (CORRECT, ("q7,0.25", "q7,2"), ("line 9", "'2' is not a score in [0, 1]")),
+        (CORRECT, ("q7,0.25", "q6,0.25"), ("line 9", "'q6' appears again (first on line 8)")),
+        (CORRECT, ("q7,0.25", "q700,0.25"), ("line 9", "'q700' does not stand in", "Add it")),
+        (
+            CHARACTERS,
+            ("q52,259", "q52,-1"),
+            ("line 9", "'-1' is not a number of output characters"),
+        ),
+        (CHARACTERS, ("q52,259", "q52,40000"), ("output_cap of 8192", "Raise")),
     ],
     ids=str,
 )
@@ -276,10 +319,9 @@ def test_a_broken_recording_is_refused_with_file_and_place(
     own: Any, file: str, change: Any, parts: Any
 ):
     settings, folder = own
-    path = folder / "zeroeval" / file
-    text = path.read_text(encoding="utf-8")
+    text = gzip.decompress((folder / file).read_bytes()).decode()
     assert change[0] in text
-    path.write_text(text.replace(*change), encoding="utf-8")
+    changed(folder / file, lambda text: text.replace(*change))
     errors: list[str] = []
     for split in ("train", "dev", "test"):
         try:
@@ -291,9 +333,31 @@ def test_a_broken_recording_is_refused_with_file_and_place(
         assert all(part in message for message in errors)
 
 
-def test_a_pool_on_the_queries_of_another_recording_is_refused_as_such(own: Any, tmp_path: Path):
+def test_a_worker_that_the_pool_names_must_be_in_the_table(own: Any):
     settings, folder = own
-    path = folder / "zeroeval/gsm_correct.csv"
-    path.write_text(path.read_text(encoding="utf-8").replace("q", "other-"), encoding="utf-8")
-    with pytest.raises(DataFileError, match="come from different recordings"):
+    for file in (CORRECT, CHARACTERS):
+        changed(folder / file, lambda text: text.replace("gemma-2-9b-it", "gemma-2"))
+    with pytest.raises(DataFileError, match=r"unknown worker 'gemma-2-9b-it'\. Did you mean"):
         ConductorEnv(**settings)
+
+
+def test_a_query_without_a_record_of_a_pools_worker_is_refused(own: Any, edited: Any):
+    settings, folder = own
+    (uid, *_) = load_split("gsm8k", "train").ids
+    score = GRADES[int(uid[1:]) % 5]
+    changed(folder / CORRECT, lambda text: text.replace(f"\n{uid},{score},", f"\n{uid},,"))
+    suite = edited(SUITE, (r'"claude-3-5-sonnet-20241022", ', ""))
+    assert uid not in load_split("gsm8k", "train").ids
+    with pytest.raises(DataFileError, match=f"has no record of query '{uid}'.*complete_for"):
+        ConductorEnv(**{**settings, "suite": suite})
+
+
+def test_a_pool_on_the_queries_of_another_recording_is_refused_as_such(own: Any, tmp_path: Path):
+    settings, _ = own
+    other = tmp_path / "other.csv"
+    rows = "".join(f"other-{i},{i % 2},1\n" for i in range(QUESTIONS))
+    other.write_text(f"query,a,b\n{rows}", encoding="utf-8")
+    with pytest.raises(DataFileError, match="come from different recordings"):
+        ConductorEnv(**{**settings, "suite": str(other)})
+    with pytest.raises(ConfigError, match="goes with the suite of the same recording"):
+        ConductorEnv(**{**settings, "suite": "paper-v1"})

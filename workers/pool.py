@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from conductor_gym.data_files import StrictModel, find_named_toml, load_toml
 from conductor_gym.dynamics.state import MAX_FACTORS
+from conductor_gym.recordings.detect import is_recording
 from conductor_gym.spaces import EMBEDDING_WIDTH, SURFACE_COLUMNS
 from conductor_gym.types import Assumptions
 
@@ -389,10 +390,17 @@ def list_pools() -> list[str]:
 
 
 def load_pool(name: str) -> Pool:
-    """Load a pool by shipped name or by path to a TOML file.
+    """Load a pool by shipped name or by path to a TOML file; a recording is a pool of its workers.
+
+    Args:
+        name: A shipped pool, a path to a pool's TOML file, or a recording.
 
     Raises:
         UnknownNameError: No such shipped pool.
-        DataFileError: A file that is missing or not a valid pool.
+        DataFileError: A file that is missing or not a valid pool, or a recording without prices.
     """
+    if name not in list_pools() and is_recording(name):
+        from conductor_gym.workers.recording_pool import recording_pool
+
+        return recording_pool(name)
     return load_toml(find_named_toml("pool", name, POOLS_FOLDER), Pool)

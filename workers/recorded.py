@@ -27,7 +27,7 @@ RECORDED_DTYPE = np.dtype(
 )
 """One recorded outcome of (query, worker, attempt)."""
 
-_MALFORMED = int(Status.MALFORMED)
+_OK = int(Status.OK)
 
 
 @njit
@@ -48,7 +48,7 @@ def recorded_call(recorded: Any, tables: Any, episode: Any, call: Any) -> CallOu
         cost = price(tables.workers[call.worker], tokens_in, row.tokens_out)
     return CallOutcome(
         row.status,
-        MISSING if row.status == _MALFORMED else call.part,
+        call.part if row.status == _OK else MISSING,
         row.answer,
         -1.0,
         MISSING,

@@ -39,8 +39,9 @@ def measure(path: Path, line: int, column: str, cell: str, kind: str) -> float:
 def out_of_range(path: Path, line: int, column: str, cell: str, kind: str) -> DataFileError:
     """The error for a cell that is not what its column should hold."""
     low, high = LIMITS[kind]
+    what = "score" if kind == "score" else f"number of {kind.replace('_', ' ')}"
     return DataFileError(
-        f"{path}, line {line}, column {column!r}: {cell[:60]!r} is not a {kind} in "
+        f"{path}, line {line}, column {column!r}: {cell[:60]!r} is not a {what} in "
         f"[{low:g}, {high:g}]. Leave a cell blank where there is no record."
     )
 

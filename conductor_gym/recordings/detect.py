@@ -36,6 +36,7 @@ KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
 """The format's columns, each with the names that it is found under; the first is ours."""
 QUERY_LEVEL = ("query", "text", "domain", "choices", "documents")
 PER_WORKER = ("answer", "tokens_in", "tokens_out", "usd", "seconds")
+SHOWN_FILES = 8
 SEPARATOR = "|"
 """Between a worker and a measure in a wide table's column, such as ``gpt-4|tokens_out``."""
 
@@ -96,13 +97,16 @@ def is_recording(name: str) -> bool:
     if name.endswith(SUFFIXES) or name in list_recordings():
         return True
     path = Path(name).expanduser()
-    if name.endswith(".toml"):
-        # A card has a section of outcomes, a pool and a suite have none.
-        try:
-            return "outcomes" in tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False
-    return path.is_dir()
+    return _is_card(path) if name.endswith(".toml") else path.is_dir()
+
+
+def _is_card(path: Path) -> bool:
+    """Whether a TOML file has the section that only a recording's card has."""
+    try:
+        with path.open("rb") as file:
+            return "outcomes" in tomllib.load(file)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return False
 
 
 def _beside(path: Path, card: RecordingCard) -> RecordingCard:
@@ -167,13 +171,20 @@ def _from_folder(folder: Path) -> RecordingCard:
 
 
 def _not_a_recording(folder: Path) -> DataFileError:
-    holds = sorted(file.name for file in folder.iterdir())[:8]
+    holds = sorted(file.name for file in folder.iterdir())
     cards = [load_toml(SHIPPED_FOLDER / f"{n}.toml", RecordingCard) for n in list_recordings()]
-    names = [card.name for card in cards if any(Path(f).name in holds for f in card.files)]
-    hint = f" Files of {', '.join(names)} lie here: give that name instead." if names else ""
+    names = [
+        card.name
+        for card in cards
+        if all((folder.parent / file).is_file() for file in card.outcomes.files)
+        and any(Path(file).parent.name == folder.name for file in card.outcomes.files)
+    ]
+    hint = f" The files of {', '.join(names)} lie here: give that name instead." if names else ""
+    more = ", ..." if len(holds) > SHOWN_FILES else ""
     return DataFileError(
         f"folder {folder} holds no table named outcomes ({', '.join(SUFFIXES)}); it holds "
-        f"{', '.join(holds) or 'nothing'}.{hint} docs/recordings.md describes the format."
+        f"{', '.join(holds[:SHOWN_FILES]) or 'nothing'}{more}.{hint} docs/recordings.md describes "
+        "the format."
     )
 
 

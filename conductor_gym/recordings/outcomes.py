@@ -23,6 +23,7 @@ class Outcomes:
         malformed: bool, a visible format failure; None where the table cannot show any.
         ignored: Columns that are neither known nor hold scores.
         other_subtasks: Rows that are not single calls.
+        status: int64 `Status` of each call; None where all came back ok, as far as is known.
     """
 
     workers: tuple[str, ...]
@@ -35,3 +36,12 @@ class Outcomes:
     malformed: npt.NDArray[np.bool_] | None = None
     ignored: tuple[str, ...] = ()
     other_subtasks: int = 0
+    status: npt.NDArray[np.int64] | None = None
+
+    def latency_known(self, workers: tuple[str, ...]) -> bool:
+        """Whether every recorded call of these workers has a latency."""
+        if self.seconds is None:
+            return False
+        columns = [self.workers.index(name) for name in workers if name in self.workers]
+        known = np.isfinite(self.seconds) | np.isnan(self.score)
+        return bool(known[:, columns].all())

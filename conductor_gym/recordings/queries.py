@@ -28,6 +28,7 @@ class Queries:
         prompts: Text of each, or None where the table has none.
         choices: float64 [queries], options of a multiple-choice question, or None.
         repeated: Rows that were left out because their query stood there before.
+        left_out: Ids that the card leaves out.
     """
 
     uids: tuple[str, ...]
@@ -36,6 +37,7 @@ class Queries:
     prompts: tuple[str, ...] | None
     choices: Array | None
     repeated: int = 0
+    left_out: frozenset[str] = frozenset()
 
 
 class QueryReader:
@@ -126,6 +128,52 @@ class QueryReader:
         return number
 
 
+class QueryFinder:
+    """Finds the query that a row of outcomes belongs to.
+
+    Args:
+        card: The recording's card.
+        queries: Its queries.
+        table: The open file of outcomes.
+
+    Raises:
+        DataFileError: The queries stand in another file and no column names them.
+    """
+
+    def __init__(self, card: RecordingCard, queries: Queries, table: TableFile) -> None:
+        self._reader = None if card.queries.files else QueryReader(card, table)
+        self._path, self._files = table.path, card.queries.files
+        self._left_out = queries.left_out
+        uid = card.outcomes.uid or card.queries.uid
+        if self._reader is None and uid is None:
+            raise DataFileError(
+                f"{table.path}, line 1: queries stand in another file, so a column must name "
+                f"the query of each row. Columns: {', '.join(table.columns)}."
+            )
+        self._at = 0 if self._reader is not None or uid is None else table.at(uid)
+
+    def position(self, row: Row, keys: dict[str, int]) -> int | None:
+        """Position of the row's query; None where the card leaves it out.
+
+        Raises:
+            DataFileError: A blank id, or one that the table of queries does not hold.
+        """
+        if self._reader is not None:
+            if self._reader.is_left_out(row.cells):
+                return None
+            return keys[self._reader.uid(row)]
+        uid = row.cells[self._at].strip()
+        if not uid:
+            raise DataFileError(f"{self._path}, line {row.line}: the query's id is blank.")
+        at = keys.get(uid)
+        if at is None and uid not in self._left_out:
+            raise DataFileError(
+                f"{self._path}, line {row.line}: query {uid!r} does not stand in "
+                f"{', '.join(self._files)}. Add it there or remove the row."
+            )
+        return at
+
+
 def _count(cell: str) -> float | None:
     """Entries of a list written as JSON or as Python writes it."""
     for read in (json.loads, ast.literal_eval):
@@ -153,15 +201,27 @@ def read_queries(card: RecordingCard) -> tuple[Queries, dict[str, int]]:
     choices: list[float] = []
     long_rows = card.outcomes.layout == "long" and not card.queries.files
     repeated = 0
+    left_out: set[str] = set()
     for name in card.query_files:
         table = open_table(table_path(name))
         reader = QueryReader(card, table)
+        if long_rows and card.queries.uid is None and not card.queries.text:
+            raise DataFileError(
+                f"{table.path}, line 1: no column names the query of each row. "
+                f"Columns: {', '.join(table.columns)}."
+            )
         for row in table.rows:
-            if reader.is_left_out(row.cells):
-                continue
             uid = reader.uid(row)
+            if reader.is_left_out(row.cells):
+                left_out.add(uid)
+                continue
             if uid in keys:
                 if long_rows:
+                    at = keys[uid]
+                    if reader.domain(row) != domains[at]:
+                        raise _differs(table, row, uid, "domain", lines[at])
+                    if reader.prompt(row) != (prompts[at] if prompts else None):
+                        raise _differs(table, row, uid, "text", lines[at])
                     continue
                 repeated += 1
                 if card.queries.repeated == "error":
@@ -187,4 +247,12 @@ def read_queries(card: RecordingCard) -> tuple[Queries, dict[str, int]]:
         tuple(prompts) if prompts else None,
         options if np.isfinite(options).any() else None,
         repeated,
+        frozenset(left_out),
     ), keys
+
+
+def _differs(table: TableFile, row: Row, uid: str, what: str, line: int) -> DataFileError:
+    return DataFileError(
+        f"{table.path}, line {row.line}: query {uid!r} has another {what} than on line {line}. "
+        "Give each query an id of its own, such as the data set's name before the number."
+    )

@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,9 @@ from conductor_gym.recordings.queries import Queries, read_queries
 from conductor_gym.recordings.table_file import table_path
 from conductor_gym.recordings.wide import read_wide
 from conductor_gym.recordings.workers_file import read_workers
+
+TOKENS_WITHOUT_TEXT = 128
+"""Prompt tokens of a query whose text is not recorded (assumed)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +67,22 @@ class Recording:
 
     def content_hash(self) -> str:
         """BLAKE2b of queries and outcomes, 16 hex digits."""
+        told, found = self.queries, self.outcomes
         digest = hashlib.blake2b(digest_size=8)
-        digest.update("\n".join((*self.queries.uids, *self.outcomes.workers)).encode())
-        digest.update(self.outcomes.score.tobytes())
+        for names in (told.uids, told.domains, told.prompts or (), found.workers):
+            digest.update("\0".join(names).encode() + b"\1")
+        for name in ("score", "tokens_in", "tokens_out", "usd", "seconds", "answer", "status"):
+            values = getattr(found, name)
+            digest.update(b"-" if values is None else values.tobytes())
         return digest.hexdigest()
+
+    def prompt_tokens(self) -> npt.NDArray[np.int64]:
+        """int64 [queries]: tokens of each prompt, counted from its characters, rounded up."""
+        prompts = self.queries.prompts
+        if prompts is None:
+            return np.full(len(self.queries.uids), TOKENS_WITHOUT_TEXT, np.int64)
+        lengths = np.array([len(prompt) for prompt in prompts])
+        return np.ceil(lengths / self.card.characters_per_token).astype(np.int64)
 
 
 def stamps_of(card: RecordingCard) -> tuple[FileStamp, ...]:
@@ -99,7 +113,7 @@ def _read(card_json: str, stamps: tuple[FileStamp, ...]) -> Recording:
     outcomes = read(card, queries, keys)
     workers = {worker.name: worker for worker in card.workers}
     if card.workers_file is not None:
-        workers |= {w.name: w for w in read_workers(Path(card.workers_file))}
+        workers |= {w.name: w for w in read_workers(table_path(card.workers_file))}
     return Recording(
         card,
         queries,

@@ -71,9 +71,16 @@ def open_table(path: Path) -> TableFile:
     header = tuple(first.cells) if first else ()
     if not header or header == ("",):
         raise DataFileError(f"{path}: empty; a header line and one row below it are needed.")
-    doubles = sorted({name for name in header if header.count(name) > 1})
+    other = next((mark for mark in "\t;" if len(header) == 1 and mark in header[0]), None)
+    if other is not None:
+        raise DataFileError(
+            f"{path}, line 1: the columns are parted by {other!r}. Save the file with commas."
+        )
+    doubles = sorted({repr(name) for name in header if header.count(name) > 1})
     if doubles:
-        raise DataFileError(f"{path}, line 1: columns appear twice: {', '.join(doubles)}.")
+        raise DataFileError(
+            f"{path}, line 1: columns appear twice: {', '.join(doubles)}. Rename or remove one."
+        )
     return TableFile(path, header, _checked(path, rows, len(header)))
 
 
@@ -84,7 +91,8 @@ def _checked(path: Path, rows: Iterator[Row], width: int) -> Iterator[Row]:
             if not row.cells:
                 continue
             raise DataFileError(
-                f"{path}, line {row.line}: {len(row.cells)} cells, the header has {width}."
+                f"{path}, line {row.line}: {len(row.cells)} cells, the header has {width}. "
+                "Put cells that hold commas or line breaks in double quotes."
             )
         empty = False
         yield row
@@ -105,13 +113,27 @@ def _csv_rows(path: Path) -> Iterator[Row]:
                 yield Row(line, cells)
                 line = reader.line_num + 1
     except UnicodeDecodeError as error:
-        near = f"after line {reader.line_num if reader else 0}"
         raise DataFileError(
-            f"{path}: not UTF-8 {near} ({error.reason}). Save the file as UTF-8."
+            f"{path}, line {_first_line_not_utf8(path)}: not UTF-8 ({error.reason}). Save the "
+            "file as UTF-8."
         ) from None
     except (csv.Error, EOFError, OSError, zlib.error) as error:
         line = reader.line_num if reader else 0
-        raise DataFileError(f"{path}: broken near line {line}: {error}.") from None
+        raise DataFileError(
+            f"{path}: broken near line {line}: {error}. Is the file whole? A cell may hold "
+            f"{MAX_CELL_CHARACTERS:,} characters."
+        ) from None
+
+
+def _first_line_not_utf8(path: Path) -> int:
+    opened: Any = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 0
 
 
 def _parquet_rows(path: Path) -> Iterator[Row]:
@@ -149,6 +171,6 @@ def as_number(cell: str) -> float | None:
     if text in TRUTH:
         return TRUTH[text]
     try:
-        return float(text)
+        return None if "_" in text else float(text)
     except ValueError:
         return None

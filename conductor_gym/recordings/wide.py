@@ -4,23 +4,25 @@ from pathlib import Path
 
 import numpy as np
 
-from conductor_gym.errors import DataFileError
+from conductor_gym.errors import DataFileError, unknown_name
 from conductor_gym.recordings.card import OutcomeColumns, RecordingCard
 from conductor_gym.recordings.cells import LIMITS, identity, measure, out_of_range
-from conductor_gym.recordings.detect import SEPARATOR, find_columns
+from conductor_gym.recordings.detect import KNOWN_COLUMNS, SEPARATOR, find_columns
 from conductor_gym.recordings.outcomes import Array, Outcomes
-from conductor_gym.recordings.queries import Queries, QueryReader
+from conductor_gym.recordings.queries import Queries, QueryFinder
 from conductor_gym.recordings.table_file import (
-    Row,
     TableFile,
     as_number,
     is_missing,
     open_table,
     table_path,
 )
+from conductor_gym.types import Status
 
 MEASURES = ("tokens_in", "tokens_out", "usd", "seconds")
 QUERY_LEVEL = ("query", "text", "domain", "choices", "documents")
+MARKS = frozenset(name for kind in (*MEASURES, "answer") for name in KNOWN_COLUMNS[kind])
+"""What may stand after the separator in a column's name."""
 
 
 class _Column:
@@ -72,13 +74,13 @@ def read_wide(card: RecordingCard, queries: Queries, keys: dict[str, int]) -> Ou
         places = {name: table.at(name) for name in names}
         extra = _measured(card.outcomes, table, names)
         asked = _answers(card.outcomes, table, names)
-        reader = _KeyReader(card, table)
+        find = QueryFinder(card, queries, table)
         for row in table.rows:
-            at = reader.position(row.line, row.cells, keys)
+            at = find.position(row, keys)
             if at is None:
                 continue
             if at in seen:
-                if reader.first_counts:
+                if card.queries.repeated == "first":
                     continue
                 raise DataFileError(
                     f"{table.path}, line {row.line}: query {queries.uids[at]!r} appears again "
@@ -107,7 +109,8 @@ def read_wide(card: RecordingCard, queries: Queries, keys: dict[str, int]) -> Ou
     answer = malformed = None
     if answers:
         answer = np.stack([answers.get(n, [-1] * len(keys)) for n in workers], axis=1)
-        malformed = (answer < 0) & (score == 0.0)
+        # A worker without a column of answers shows no format failures.
+        malformed = (answer < 0) & (score == 0.0) & np.array([n in answers for n in workers])
     return Outcomes(
         workers,
         score[:, :, None],
@@ -118,34 +121,8 @@ def read_wide(card: RecordingCard, queries: Queries, keys: dict[str, int]) -> Ou
         None if answer is None else answer.astype(np.int64)[:, :, None],
         None if malformed is None else malformed[:, :, None],
         ignored,
+        status=None if malformed is None else malformed[:, :, None] * int(Status.MALFORMED),
     )
-
-
-class _KeyReader:
-    """Finds the query that a row of outcomes belongs to."""
-
-    def __init__(self, card: RecordingCard, table: TableFile) -> None:
-        self._queries = None if card.queries.files else QueryReader(card, table)
-        uid = card.outcomes.uid or card.queries.uid
-        self._at = None if self._queries is not None or uid is None else table.at(uid)
-        self._path = table.path
-        self.first_counts = card.queries.repeated == "first"
-        if self._queries is None and self._at is None:
-            raise DataFileError(
-                f"{table.path}, line 1: queries stand in another file, so a column must name "
-                f"the query of each row. Columns: {', '.join(table.columns)}."
-            )
-
-    def position(self, line: int, cells: list[str], keys: dict[str, int]) -> int | None:
-        """Position of the query; None where the card leaves it out."""
-        if self._queries is not None:
-            if self._queries.is_left_out(cells):
-                return None
-            return keys[self._queries.uid(Row(line, cells))]
-        uid = cells[self._at or 0].strip()
-        if not uid:
-            raise DataFileError(f"{self._path}, line {line}: the query's id is blank.")
-        return keys.get(uid)
 
 
 def _candidates(card: RecordingCard, table: TableFile) -> tuple[str, ...]:
@@ -158,10 +135,19 @@ def _candidates(card: RecordingCard, table: TableFile) -> tuple[str, ...]:
         taken |= {found.get(meaning) for meaning in QUERY_LEVEL}
     pattern = card.outcomes.answers
     suffix = pattern.partition("{worker}")[2] if pattern else None
+    measured = {name: name.rpartition(SEPARATOR) for name in table.columns if SEPARATOR in name}
+    measured = {name: parts for name, parts in measured.items() if parts[2] in MARKS}
+    for name, (worker, _, _) in measured.items():
+        if worker not in table.columns:
+            raise DataFileError(
+                f"{table.path}, line 1: column {name!r} is about "
+                f"{unknown_name('worker', worker, set(table.columns) - taken - set(measured))}"
+            )
+    taken |= set(measured)
     return tuple(
         name
         for name in table.columns
-        if name not in taken and SEPARATOR not in name and not (suffix and name.endswith(suffix))
+        if name not in taken and not (suffix and name.endswith(suffix))
     )
 
 
@@ -183,7 +169,11 @@ def _decide(
         wrong = column.no_number or column.too_far
         if wrong is not None:
             path, line, cell = wrong
-            raise out_of_range(path, line, name, cell, "score")
+            found = out_of_range(path, line, name, cell, "score")
+            raise DataFileError(
+                f"{found} If {name!r} is no worker, remove the column or name the workers under "
+                "outcomes.workers of a card."
+            )
         workers.append(name)
     if not workers:
         raise DataFileError(

@@ -24,12 +24,19 @@ def read_workers(path: Path) -> tuple[RecordedWorker, ...]:
     table = open_table(path)
     at_name = table.at(find_columns(table.columns).get("worker") or "worker")
     known = [(name, table.at(name)) for name in COLUMNS if name in table.columns]
+    if not known:
+        raise DataFileError(
+            f"{path}, line 1: none of {', '.join(COLUMNS)} is a column. "
+            f"Columns: {', '.join(table.columns)}."
+        )
     found: dict[str, RecordedWorker] = {}
     for row in table.rows:
         values = {name: row.cells[at] for name, at in known if not is_missing(row.cells[at])}
         name = row.cells[at_name].strip()
         if name in found:
-            raise DataFileError(f"{path}, line {row.line}: worker {name!r} appears again.")
+            raise DataFileError(
+                f"{path}, line {row.line}: worker {name!r} appears again. Remove one of the rows."
+            )
         try:
             found[name] = RecordedWorker.model_validate({"name": name, **values})
         except ValidationError as error:
