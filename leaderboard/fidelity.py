@@ -77,7 +77,7 @@ def simulated_calls(pool: Pool, data: Split, least: int = SIMULATED_QUERIES) -> 
     """Single calls under as many keys as give `least` queries; blocks of one split each."""
     keys = -(-least // len(data.uids))
     parts = [single_calls(pool, data, f"fidelity-{k}") for k in range(keys)]
-    return Calls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return parts[0].with_more(parts[1:])
 
 
 def _check(pool: Pool, source: Source, held_out: str) -> str:
@@ -146,7 +146,7 @@ def compare(
     simulated, held = statistics(made, domains, order), statistics(real, domains, order)
 
     report(f"{source.table}: splitting real queries for the noise floor")
-    every = Calls(*(np.concatenate(pair) for pair in zip(real, before, strict=True)))
+    every = real.with_more([before])
     generator = np.random.Generator(np.random.Philox(key=[len(real.domain), len(before.domain)]))
     floors: list[dict[str, float]] = []
     for _ in range(SPLITS):
@@ -242,3 +242,12 @@ def _shown(found: Statistics, pool: Pool, data: Split) -> dict[str, Any]:
         "tokens": by_worker(found.tokens, 1),
         "usd": by_worker(found.cost, 8),
     }
+
+
+def measures(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The measures of one comparison by name."""
+    return {name: one for name, one in found.items() if _is_measure(one)}
+
+
+def _is_measure(value: Any) -> bool:
+    return isinstance(value, dict) and "noise_floor" in value

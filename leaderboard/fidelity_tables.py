@@ -7,7 +7,7 @@ from rich.progress import Progress
 
 from conductor_gym.errors import DataFileError
 from conductor_gym.fit import find_source
-from conductor_gym.leaderboard.fidelity import compare
+from conductor_gym.leaderboard.fidelity import compare, measures
 from conductor_gym.recordings.card import list_recordings
 from conductor_gym.recordings.recording import load_recording
 from conductor_gym.workers.pool import list_pools, load_pool
@@ -67,7 +67,7 @@ def pick_random_pools(tables: list[str], pools: int, bar: Progress, seed: int = 
         for _ in range(pools):
             rows.append(compare(_random_source(name, workers, generator)))
             bar.advance(task)
-        names = [k for k, v in rows[0].items() if isinstance(v, dict) and "noise_floor" in v]
+        names = list(measures(rows[0]))
         found[name] = {
             "pools": len(rows),
             "workers": [row["workers"] for row in rows],

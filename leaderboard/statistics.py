@@ -1,5 +1,6 @@
 """What a table of single calls looks like: the numbers that a simulation is held against."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,16 @@ class Calls(NamedTuple):
     def take(self, rows: npt.NDArray[np.int64]) -> "Calls":
         """Some of the queries."""
         return Calls(self.quality[rows], self.tokens[rows], self.cost[rows], self.domain[rows])
+
+    def with_more(self, others: Sequence["Calls"]) -> "Calls":
+        """These calls and others after them."""
+        every = (self, *others)
+        return Calls(
+            np.concatenate([calls.quality for calls in every]),
+            np.concatenate([calls.tokens for calls in every]),
+            np.concatenate([calls.cost for calls in every]),
+            np.concatenate([calls.domain for calls in every]),
+        )
 
 
 class Statistics(NamedTuple):
@@ -116,8 +127,12 @@ def differences(one: Statistics, other: Statistics) -> dict[str, float]:
         "how_many_distance": float(0.5 * np.abs(one.how_many - other.how_many).sum()),
         "cascade_mae": float(np.mean(np.abs(one.cascade - other.cascade))),
     }
-    for name in ("tokens", "cost", "cascade_cost"):
-        mine, theirs = getattr(one, name), getattr(other, name)
+    relative = {
+        "tokens": (one.tokens, other.tokens),
+        "cost": (one.cost, other.cost),
+        "cascade_cost": (one.cascade_cost, other.cascade_cost),
+    }
+    for name, (mine, theirs) in relative.items():
         if theirs.mean() > 0.0:
             found[f"{name}_error"] = float(np.mean(np.abs(mine - theirs)) / theirs.mean())
     return found

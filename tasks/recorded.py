@@ -58,7 +58,8 @@ def recorded_split(suite: str, card: RecordedCard, split: str) -> Split:
     place = {
         i: uid_word(f"split of {recording.card.name}/{told.uids[i]}") / 2**64 for i in rows.tolist()
     }
-    chosen = sorted((i for i, at in place.items() if low <= at < high), key=place.__getitem__)
+    inside = [i for i, at in place.items() if low <= at < high]
+    chosen = sorted(inside, key=place.__getitem__)
     if not chosen:
         raise DataFileError(
             f"{recording.card.query_files[0]}: {len(rows)} queries with a record of every worker "

@@ -61,7 +61,8 @@ def _model(fitted: Fitted, origin: str) -> dict[str, Any]:
         parameter["note"] = f"borrowed from pool {base.name}. {parameter.get('note', '')}".strip()
     if fitted.kappa is not None:
         model["kappa"] = _estimate(fitted.kappa, f"{origin}: repeated attempts of one worker")
-    kappa = model["kappa"].get("value", model["kappa"].get("mid"))
+    persistent = model["kappa"]
+    kappa = float(persistent["value" if "value" in persistent else "mid"])
     text = fitted.text
     model["r2_delta"] = _fitted(
         text.r2_delta,

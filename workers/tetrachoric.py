@@ -103,7 +103,7 @@ def pair_correlations(
         domains: Number of domains.
         failures: float64 [workers, domains], share of malformed answers, taken as independent.
     """
-    rows: list[tuple[Array, ...]] = []
+    rows: list[Pairs] = []
     first, second = np.tril_indices(scores.shape[1], -1)
     for d in range(domains):
         here = scores[domain == d]
@@ -121,17 +121,12 @@ def pair_correlations(
         together = np.clip(together, 0.0, np.minimum(inside[i], inside[j]))
         found = tetrachoric(probits[i], probits[j], together)
         error = _errors(probits[i], probits[j], found, mean[i], mean[j], together, queries)
-        rows.append((np.full(len(i), d), i, j, found, error))
-    columns = [np.concatenate(column) for column in zip(*rows, strict=True)] if rows else []
-    if not columns:
-        none = np.zeros(0)
-        return Pairs(
-            none.astype(np.int64), none.astype(np.int64), none.astype(np.int64), none, none
-        )
+        which = np.full(len(i), d, np.int64)
+        rows.append(Pairs(which, i.astype(np.int64), j.astype(np.int64), found, error))
     return Pairs(
-        columns[0].astype(np.int64),
-        columns[1].astype(np.int64),
-        columns[2].astype(np.int64),
-        columns[3],
-        columns[4],
+        np.concatenate([row.domain for row in rows]),
+        np.concatenate([row.first for row in rows]),
+        np.concatenate([row.second for row in rows]),
+        np.concatenate([row.correlation for row in rows]),
+        np.concatenate([row.error for row in rows]),
     )

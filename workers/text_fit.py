@@ -69,9 +69,8 @@ def _centred(table: Array, domain: npt.NDArray[np.int64], domains: int) -> tuple
 
 def _explained(features: Array, target: Array, folds: Any) -> tuple[float, float]:
     """Out-of-fold R², not cut at 0, and its standard error over folds."""
-    predicted: Any = cross_val_predict(
-        cast(Any, RidgeCV)(alphas=ALPHAS), features, target, cv=folds, n_jobs=1
-    )
+    ridge = cast(Any, RidgeCV)(alphas=ALPHAS)
+    predicted = cast(Any, cross_val_predict)(ridge, features, target, cv=folds)
     total = float((target**2).mean())
     if total <= 0.0:
         return 0.0, 0.0

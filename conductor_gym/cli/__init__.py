@@ -7,7 +7,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from conductor_gym.cli.fit import fidelity, fit
+from conductor_gym.cli.fidelity import fidelity
+from conductor_gym.cli.fit import fit
 from conductor_gym.cli.lists import list_
 from conductor_gym.cli.report import report
 from conductor_gym.cli.run import run

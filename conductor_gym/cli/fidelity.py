@@ -49,7 +49,11 @@ def fidelity(
 
     if page is not None and page.suffix != ".md":
         raise ConfigError(f"--page must end in .md, got {str(page)!r}.")
-    found: dict[str, Any] = {"tables": {}, "not_here": []}
+    command = ["conductor-gym fidelity", *([pool] if pool else [])]
+    command += [f"--table {name}" for name in table or []]
+    command += [f"--workers {workers}"] if workers else []
+    command += [f"--random-pools {random_pools}"] if random_pools else []
+    found: dict[str, Any] = {"command": " ".join(command), "tables": {}, "not_here": []}
     console = messages()
     fitted = None
     names = table or []
@@ -108,6 +112,8 @@ def _show(found: dict[str, Any]) -> None:
 
 
 def _show_table(console: Console, name: str, one: dict[str, Any]) -> None:
+    from conductor_gym.leaderboard.fidelity import measures
+
     console.print(
         f"[bold]{name}[/]: {len(one['workers'])} workers, fitted on "
         f"{one['fitted_on']['queries']:,} queries, held against "
@@ -146,11 +152,6 @@ def _show_table(console: Console, name: str, one: dict[str, Any]) -> None:
         "for rank tau the mean tau between them, of which 0.9 must be reached.\n",
         style="dim",
     )
-
-
-def measures(one: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The measures of one table by name."""
-    return {k: v for k, v in one.items() if isinstance(v, dict) and "noise_floor" in v}
 
 
 def _show_random_pools(console: Console, found: dict[str, Any]) -> None:
