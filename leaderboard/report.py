@@ -65,7 +65,7 @@ def _mark(gain: Estimate | None) -> str:
 def cells(row: Row) -> tuple[str, ...]:
     """One row as text, in the order of `COLUMNS`."""
     name = row.result.agent + (" (ref)" if row.result.privileged else "")
-    name += f" {MARK}" if row.turns_round_with else ""
+    name += f" {MARK}" if row.reverses_with else ""
     at = row.at
     if at is None:
         return (name, "n/a", *([""] * (len(COLUMNS) - 2)))
@@ -122,26 +122,26 @@ def sensitivity_cells(found: Sensitivity) -> list[tuple[str, ...]]:
 
 
 def _dagger(found: Sensitivity, agent: str) -> str:
-    return f" {MARK}" if found.turned(agent) else ""
+    return f" {MARK}" if found.reverses_with(agent) else ""
 
 
 def sensitivity_lines(found: Sensitivity) -> list[str]:
-    """What the table of assumptions comes to: rank correlations, and who turns round with whom."""
+    """What the table of assumptions comes to: rank correlations, and which pairs reverse."""
     taus = ", ".join(
         f"{setting}-mid {'n/a' if tau is None else f'{tau:.3f}'}"
         for setting, tau in found.tau.items()
     )
     lines = [
         f"Kendall tau of the ranks: {taus}. Of {found.pairs} pairs of agents, {found.swapped} "
-        f"change order by some margin, {len(found.reversals)} turn round beyond sampling error"
+        f"change order by some margin, {len(found.reversals)} reverse beyond sampling error"
         + (":" if found.reversals else ".")
     ]
     others: dict[tuple[str, str], list[str]] = {}  # one line for others that acted alike
-    for turned in found.reversals:
+    for pair in found.reversals:
         gains = ", ".join(
-            f"{setting} {_interval(gain)}{_mark(gain)}" for setting, gain in turned.gain.items()
+            f"{setting} {_interval(gain)}{_mark(gain)}" for setting, gain in pair.gain.items()
         )
-        others.setdefault((turned.agent, gains), []).append(turned.other)
+        others.setdefault((pair.agent, gains), []).append(pair.other)
     for (agent, gains), names in others.items():
         lines.append(f"{MARK} {agent} against {' and '.join(names)}: {gains}")
     lines += [f"left out: {agent}: {why}; run it again" for agent, why in found.left_out.items()]
@@ -267,7 +267,7 @@ def as_json(boards: list[Board]) -> list[dict[str, Any]]:
                 | {
                     "vs_best_single": row.gain.model_dump() if row.gain else None,
                     "scaled": row.scaled,
-                    "turns_round_with": list(row.turns_round_with),
+                    "reverses_with": list(row.reverses_with),
                 }
                 for row in board.rows
             ],

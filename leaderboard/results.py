@@ -276,10 +276,17 @@ def write_result(result: Result, folder: Path) -> Path:
             old = read_result(path)
         except DataFileError:
             old = None
-        if old and (old.episodes > result.episodes or len(old.at) > len(result.at) > 0):
+        if old is not None and _is_fuller(old, result):
             path = path.parent / "partial" / path.name
     write_beside_and_rename(path, result.model_dump_json().encode())
     return path
+
+
+def _is_fuller(old: Result, new: Result) -> bool:
+    same = (old.environment, old.content, old.model) == (new.environment, new.content, new.model)
+    if new.assumptions in ("low", "high") and not same:
+        return False  # an end of what is no longer there compares with nothing
+    return old.episodes > new.episodes or len(old.at) > len(new.at) > 0
 
 
 def read_result(path: Path) -> Result:

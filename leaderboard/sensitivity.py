@@ -1,7 +1,7 @@
 """Does the order of agents survive the low and the high end of the assumed parameters?
 
 Every agent is trained and built under mid and played under low, mid and high, on the same queries
-and luck. Two agents *turn round* where the 95 % interval of their paired difference excludes 0 with
+and luck. Two agents *reverse* where the 95 % interval of their paired difference excludes 0 with
 opposite signs under two of the settings: then which of them is better depends on an assumption.
 Intervals are not corrected for the number of pairs.
 """
@@ -42,7 +42,7 @@ class SensitivityRow:
 
 @dataclass(frozen=True)
 class Reversal:
-    """Two agents that turn round.
+    """Two agents that reverse.
 
     Attributes:
         agent: The one that is ahead under the later of the settings.
@@ -66,7 +66,7 @@ class Sensitivity:
             does not exist.
         pairs: Pairs of ranked agents.
         swapped: Pairs whose order differs between two settings, by whatever margin.
-        reversals: Pairs that turn round for certain.
+        reversals: Pairs that reverse beyond sampling error.
         left_out: Agents that are not shown, with the reason.
     """
 
@@ -78,8 +78,8 @@ class Sensitivity:
     reversals: list[Reversal]
     left_out: dict[str, str]
 
-    def turned(self, agent: str) -> tuple[str, ...]:
-        """Agents that this one turns round with."""
+    def reverses_with(self, agent: str) -> tuple[str, ...]:
+        """Agents that this one reverses with."""
         return tuple(
             r.other if r.agent == agent else r.agent
             for r in self.reversals
@@ -100,7 +100,7 @@ class Sensitivity:
                     "privileged": row.privileged,
                     "utility": dict(row.utility),
                     "rank": dict(row.rank),
-                    "turns_round_with": list(self.turned(row.agent)),
+                    "reverses_with": list(self.reverses_with(row.agent)),
                 }
                 for row in self.rows
             ],
@@ -133,7 +133,8 @@ def _why_not(end: Result | None, mid: Result) -> str | None:
     if but_assumptions[0] != but_assumptions[1] or end.content != mid.content:
         return "played on other queries or settings"
     if (end.episodes, end.stream, end.seed) != (mid.episodes, mid.stream, mid.seed):
-        return f"{end.episodes:,} episodes, seed {end.seed}; mid has {mid.episodes:,}, {mid.seed}"
+        here, there = (f"{r.episodes:,} episodes, seed {r.seed}" for r in (end, mid))
+        return f"{here}, but mid has {there}"
     return None if end.model == mid.model else "another model was played"
 
 

@@ -1,4 +1,4 @@
-"""The picture of low, mid and high: one line an agent, those that turn round in colour."""
+"""The picture of low, mid and high: one line an agent, those that reverse in colour."""
 
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def _near(found: Sensitivity) -> tuple[list[SensitivityRow], list[str]]:
     named: list[str] = []
     for row in rows:
         far = all(best[s] - row.utility[s] > SHOWN_BELOW_BEST for s in found.settings)
-        if far and not found.turned(row.agent):
+        if far and not found.reverses_with(row.agent):
             named.append(row.agent)
         else:
             drawn.append(row)
@@ -66,7 +66,7 @@ def plot_slopes(board: Board, found: Sensitivity, path: Path) -> None:
     labels = _spread([row.utility[found.settings[-1]] for row in drawn], LABEL_GAP * height)
     coloured = 0
     for row, label in zip(drawn, labels, strict=True):
-        turns = bool(found.turned(row.agent))
+        turns = bool(found.reverses_with(row.agent))
         color = colormaps["tab10"](coloured % 10) if turns else "0.6"
         coloured += turns
         axes.plot(
@@ -106,7 +106,7 @@ def plot_slopes(board: Board, found: Sensitivity, path: Path) -> None:
     axes.set_ylabel(f"utility at {HEADLINE_COST_WEIGHT:g} per US cent")
     axes.set_title(
         f"{board.card.title}: simulated, agents built under mid\n"
-        f"Colour and {MARK}: the order against some other agent turns round, beyond sampling error",
+        f"Colour and {MARK}: the order against some other agent reverses, beyond sampling error",
         fontsize=9,
     )
     path.parent.mkdir(parents=True, exist_ok=True)

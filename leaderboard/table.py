@@ -31,14 +31,14 @@ class Row:
         at: The entry of the headline cost weight, None where the agent shows n/a.
         gain: Utility minus that of the best single worker, paired over queries.
         scaled: 0 at the best single worker, 1 at the clairvoyant single call.
-        turns_round_with: Agents against which its place depends on an assumption.
+        reverses_with: Agents against which its place depends on an assumption.
     """
 
     result: Result
     at: AtCostWeight | None
     gain: Estimate | None
     scaled: float | None
-    turns_round_with: tuple[str, ...] = ()
+    reverses_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,15 @@ def _row(
     result: Result,
     zero: AtCostWeight | None,
     one: AtCostWeight | None,
-    turns_round_with: tuple[str, ...],
+    reverses_with: tuple[str, ...],
 ) -> Row:
     at = entry(result, HEADLINE_COST_WEIGHT)
     if at is None or zero is None:
-        return Row(result, at, None, None, turns_round_with)
+        return Row(result, at, None, None, reverses_with)
     scaled = None
     if one is not None and one.utility.mean - zero.utility.mean >= SMALLEST_SCALE:
         scaled = (at.utility.mean - zero.utility.mean) / (one.utility.mean - zero.utility.mean)
-    return Row(result, at, paired_gain(at, zero), scaled, turns_round_with)
+    return Row(result, at, paired_gain(at, zero), scaled, reverses_with)
 
 
 def _played_on(result: Result) -> str:
@@ -109,7 +109,7 @@ def make_board(track: str, results: list[Result], ends: list[Result] | None = No
     ends = ends or []
     compared = sensitivity(results, ends)
     rows = [
-        _row(result, zero, one, compared.turned(result.agent) if compared else ())
+        _row(result, zero, one, compared.reverses_with(result.agent) if compared else ())
         for result in results
     ]
     rows.sort(key=lambda row: (row.at is None, -(row.at.utility.mean if row.at else 0.0)))

@@ -131,9 +131,9 @@ def test_only_a_reversal_beyond_sampling_error_is_marked() -> None:
     board = make_board("paper", results["mid"], [*results["low"], *results["high"]])
     found = board.sensitivity
     assert found is not None
-    assert set(found.turned("turns")) == {"steady", "wobbles"}
-    assert found.turned("steady") == found.turned("wobbles") == ("turns",)
-    assert found.turned("worst") == ()
+    assert set(found.reverses_with("turns")) == {"steady", "wobbles"}
+    assert found.reverses_with("steady") == found.reverses_with("wobbles") == ("turns",)
+    assert found.reverses_with("worst") == ()
     assert {(r.agent, r.other) for r in found.reversals} == {
         ("turns", "steady"),
         ("turns", "wobbles"),
@@ -150,8 +150,8 @@ def test_only_a_reversal_beyond_sampling_error_is_marked() -> None:
     assert "† turns against steady: low -0.1" in text
     plain = as_json([board])[0]
     rows = {row["agent"]: row for row in plain["sensitivity"]["rows"]}
-    assert set(rows["turns"]["turns_round_with"]) == {"steady", "wobbles"}
-    assert {r["agent"]: r["turns_round_with"] for r in plain["rows"]}["worst"] == []
+    assert set(rows["turns"]["reverses_with"]) == {"steady", "wobbles"}
+    assert {r["agent"]: r["reverses_with"] for r in plain["rows"]}["worst"] == []
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
 
 
@@ -172,10 +172,10 @@ def test_tau_is_that_of_the_ranks_and_references_have_none() -> None:
     assert found.swapped == 6
     assert found.rows[0].agent == "oracle"
     assert found.rows[0].rank == {}
-    assert found.turned("oracle") == ()
+    assert found.reverses_with("oracle") == ()
 
 
-def test_agents_that_always_act_alike_never_turn_round() -> None:
+def test_agents_that_always_act_alike_never_reverse() -> None:
     scores = noise(5)
     results = [made_up(a, s, scores) for s in SETTINGS for a in ("one", "twin")]
     mids = [r for r in results if r.assumptions == "mid"]
@@ -234,6 +234,14 @@ def test_report_shows_low_mid_and_high_and_draws_them(tmp_path: Path) -> None:
         "![low, mid and high assumptions](paper-assumptions.png)"
         in (tmp_path / "leaderboard.md").read_text()
     )
+
+
+def test_a_fuller_end_of_another_model_gives_way(tmp_path: Path) -> None:
+    low = evaluate("submit-nothing", "paper", 20, (0.0, 0.05), assumptions="low")
+    path = write_result(low, tmp_path)
+    smaller = low.model_copy(update={"at": low.at[1:]})
+    assert write_result(smaller, tmp_path) == path.parent / "partial" / path.name
+    assert write_result(smaller.model_copy(update={"model": {"seed": 1}}), tmp_path) == path
 
 
 def test_files_in_the_wrong_folder_and_ends_without_mid_are_errors(tmp_path: Path) -> None:
