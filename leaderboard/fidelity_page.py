@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from conductor_gym.data_files import write_beside_and_rename
+from conductor_gym.data_files import make_folder, write_beside_and_rename
 from conductor_gym.errors import MissingExtraError
 from conductor_gym.leaderboard.fidelity import measures
 
@@ -39,6 +39,7 @@ def write_page(found: dict[str, Any], page: Path) -> list[Path]:
         MissingExtraError: matplotlib is not installed.
         DataFileError: The folder cannot be written.
     """
+    make_folder(page.absolute().parent)
     lines = _head(found)
     written: list[Path] = []
     if found["tables"]:
@@ -201,11 +202,8 @@ def _trained(rows: list[dict[str, Any]]) -> list[str]:
     keys = [k for k, v in rows[0].items() if not isinstance(v, dict | list)] if rows else []
     lines = ["| " + " | ".join(key.replace("_", " ") for key in keys) + " |"]
     lines.append("|" + " :-- |" * len(keys))
-    for row in rows:
-        lines.append(
-            "| " + " | ".join("" if row[k] is None else _short(row[k]) for k in keys) + " |"
-        )
-    return lines
+    cells = [["" if row[k] is None else _short(row[k]) for k in keys] for row in rows]
+    return [*lines, *(f"| {' | '.join(row)} |" for row in cells)]
 
 
 def draw_tables(tables: dict[str, Any], path: Path) -> None:

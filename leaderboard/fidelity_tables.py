@@ -71,19 +71,15 @@ def pick_random_pools(tables: list[str], pools: int, bar: Progress, seed: int = 
         found[name] = {
             "pools": len(rows),
             "workers": [row["workers"] for row in rows],
-            "measures": {
-                key: {
-                    "within": float(np.mean([row[key]["within"] for row in rows])),
-                    "ratio": float(
-                        np.median(
-                            [row[key]["value"] / max(row[key]["noise_floor"], 1e-9) for row in rows]
-                        )
-                    ),
-                }
-                for key in names
-            },
+            "measures": {key: _over_pools([row[key] for row in rows]) for key in names},
         }
     return found
+
+
+def _over_pools(found: list[dict[str, Any]]) -> dict[str, float]:
+    ratios = [float(one["value"]) / max(float(one["noise_floor"]), 1e-9) for one in found]
+    within = sum(bool(one["within"]) for one in found)
+    return {"within": within / len(found), "ratio": float(np.median(ratios))}
 
 
 def _random_source(name: str, workers: tuple[str, ...], generator: np.random.Generator) -> Any:

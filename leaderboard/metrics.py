@@ -35,14 +35,36 @@ def resample_weights(episodes: int, resamples: int = RESAMPLES) -> npt.NDArray[n
     return weights
 
 
+def deviations(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """How far the mean of each resample is from the mean.
+
+    Args:
+        values: float64 [episodes] or [episodes, agents].
+
+    Returns:
+        float64 [resamples] or [resamples, agents]. Columns share their draws: the difference of
+        two is that of the paired difference.
+    """
+    # Centred before the product in float32: large means do not cost precision.
+    centred = (values - values.mean(axis=0)).astype(np.float32)
+    return (resample_weights(len(values)) @ centred).astype(np.float64)
+
+
+def interval(mean: float, spread: npt.NDArray[np.float64]) -> Estimate:
+    """A mean with its percentile bootstrap interval.
+
+    Args:
+        mean: Over all episodes.
+        spread: float64 [resamples], from `deviations`.
+    """
+    low, high = np.quantile(spread, [0.025, 0.975])
+    return Estimate(mean=mean, low=mean + float(low), high=mean + float(high))
+
+
 def estimate(values: npt.NDArray[np.float64]) -> Estimate:
     """Mean of one value per episode, with a percentile bootstrap interval.
 
     Args:
         values: float64 [episodes].
     """
-    center = float(values.mean())
-    # Centred before the product in float32: large means do not cost precision.
-    spread = resample_weights(len(values)) @ (values - center).astype(np.float32)
-    low, high = np.quantile(spread.astype(np.float64), [0.025, 0.975])
-    return Estimate(mean=center, low=center + float(low), high=center + float(high))
+    return interval(float(values.mean()), deviations(values))

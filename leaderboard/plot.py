@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from conductor_gym.errors import MissingExtraError
-from conductor_gym.leaderboard.report import preview_line
+from conductor_gym.leaderboard.report import outcomes_line
 from conductor_gym.leaderboard.table import Board
 
 try:
@@ -80,7 +80,7 @@ def plot_board(board: Board, path: Path) -> None:
     axes.margins(x=0.12)
     axes.set_xlabel("mean cost of an episode, USD (log scale)")
     axes.set_ylabel("mean quality")
-    axes.set_title(f"{board.card.title}\n{preview_line(board)}", fontsize=9)
+    axes.set_title(f"{board.card.title}\n{outcomes_line(board)}", fontsize=9)
     axes.grid(alpha=0.25)
     if frontier:
         axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from conductor_gym.leaderboard.metrics import Estimate
+from conductor_gym.leaderboard.sensitivity import Sensitivity
 from conductor_gym.leaderboard.table import ZERO, Board, Row, entry
 from conductor_gym.reward import COST_WEIGHTS, HEADLINE_COST_WEIGHT
 
@@ -26,15 +27,29 @@ LEGEND = (
     "(chosen on train), 1 = clairvoyant single call. Intervals: paired bootstrap over queries. "
     "+ / - : the paired difference to best single excludes 0. (ref): sees what no agent may see."
 )
-PREVIEW = "PREVIEW: the statistical model has not yet been held against data it never saw."
-PREVIEW_RECORDED = "PREVIEW: list-like prices, tokens are characters / 4."
+MARK = "†"
+MARK_LEGEND = (
+    f"{MARK}: which of this agent and some other one is better depends on an assumption: the "
+    "paired 95 % interval excludes 0 with opposite signs under two of low, mid and high. "
+    "No correction for the number of pairs."
+)
+BUILT_UNDER_MID = (
+    "Agents are trained and built under mid and played under all three. Ranks are among the "
+    "agents of this table without references."
+)
+FIDELITY = "docs/fidelity.md"
 
 
-def preview_line(board: Board) -> str:
-    """What every table must say above its rows."""
+def outcomes_line(board: Board) -> str:
+    """Where the outcomes come from: what every table must say above its rows."""
     if board.card.kind == "simulated":
-        return f"{PREVIEW} All outcomes are simulated."
-    return f"{PREVIEW_RECORDED} All outcomes are recorded from real LLMs."
+        return (
+            "All outcomes are simulated, under mid assumptions. How far the simulation agrees "
+            f"with real LLMs: {FIDELITY}."
+        )
+    return (
+        "All outcomes are recorded from real LLMs. Prices are list-like, tokens are characters / 4."
+    )
 
 
 def _interval(value: Estimate, digits: int = 3) -> str:
@@ -50,6 +65,7 @@ def _mark(gain: Estimate | None) -> str:
 def cells(row: Row) -> tuple[str, ...]:
     """One row as text, in the order of `COLUMNS`."""
     name = row.result.agent + (" (ref)" if row.result.privileged else "")
+    name += f" {MARK}" if row.reverses_with else ""
     at = row.at
     if at is None:
         return (name, "n/a", *([""] * (len(COLUMNS) - 2)))
@@ -84,6 +100,54 @@ def not_applicable(board: Board) -> list[str]:
     return [f"n/a: {', '.join(agents)}: {why}" for why, agents in reasons.items()]
 
 
+def sensitivity_columns(found: Sensitivity) -> tuple[str, ...]:
+    """Columns of the table of assumptions."""
+    return (
+        "under assumptions",
+        *(f"utility {setting}" for setting in found.settings),
+        *(f"rank {setting}" for setting in found.settings),
+    )
+
+
+def sensitivity_cells(found: Sensitivity) -> list[tuple[str, ...]]:
+    """Rows of the table of assumptions as text."""
+    return [
+        (
+            row.agent + (" (ref)" if row.privileged else "") + _dagger(found, row.agent),
+            *(f"{row.utility[setting]:+.3f}" for setting in found.settings),
+            *(str(row.rank.get(setting, "")) for setting in found.settings),
+        )
+        for row in found.rows
+    ]
+
+
+def _dagger(found: Sensitivity, agent: str) -> str:
+    return f" {MARK}" if found.reverses_with(agent) else ""
+
+
+def sensitivity_lines(found: Sensitivity) -> list[str]:
+    """What the table of assumptions comes to: rank correlations, and which pairs reverse."""
+    taus = ", ".join(
+        f"{setting}-mid {'n/a' if tau is None else f'{tau:.3f}'}"
+        for setting, tau in found.tau.items()
+    )
+    lines = [
+        f"Kendall tau of the ranks: {taus}. Of {found.pairs} pairs of agents, {found.swapped} "
+        f"change order by some margin, {len(found.reversals)} reverse beyond sampling error"
+        + (":" if found.reversals else ".")
+    ]
+    others: dict[tuple[str, str], list[str]] = {}  # one line for others that acted alike
+    for pair in found.reversals:
+        gains = ", ".join(
+            f"{setting} {_interval(gain)}{_mark(gain)}" for setting, gain in pair.gain.items()
+        )
+        others.setdefault((pair.agent, gains), []).append(pair.other)
+    for (agent, gains), names in others.items():
+        lines.append(f"{MARK} {agent} against {' and '.join(names)}: {gains}")
+    lines += [f"left out: {agent}: {why}; run it again" for agent, why in found.left_out.items()]
+    return lines
+
+
 def _weight_columns() -> tuple[str, ...]:
     return ("utility at cost weight", *(f"{weight:g}" for weight in COST_WEIGHTS))
 
@@ -104,11 +168,9 @@ def print_boards(boards: list[Board], console: Console) -> None:
     """Print every board."""
     for board in boards:
         console.rule(f"{board.track}: {board.card.title}")
-        console.print(preview_line(board), style="bold yellow")
+        console.print(outcomes_line(board), style="bold")
         console.print("; ".join(board.notes), style="dim")
-        for columns, make in ((COLUMNS, cells), (_weight_columns(), weight_cells)):
-            shown = [row for row in board.rows if make is cells or row.at is not None]
-            texts = [make(row) for row in shown]
+        for columns, texts in _board_tables(board):
             fitting = _fitting(columns, texts, console.width)
             table = Table(show_edge=False, pad_edge=False)
             for i in fitting:
@@ -120,9 +182,32 @@ def print_boards(boards: list[Board], console: Console) -> None:
                 left = ", ".join(c for i, c in enumerate(columns) if i not in fitting)
                 console.print(f"too narrow for: {left}; leaderboard.md has them", style="dim")
             console.print()
+        if board.sensitivity is not None:
+            for line in sensitivity_lines(board.sensitivity):
+                console.print(escape(line), soft_wrap=True, highlight=False)
+            console.print(BUILT_UNDER_MID, style="dim")
+            console.print()
         for line in not_applicable(board):
             console.print(line, style="dim")
-    console.print(LEGEND, style="dim")
+    console.print(_legend(boards), style="dim")
+
+
+def _legend(boards: list[Board]) -> str:
+    marked = any(board.sensitivity is not None for board in boards)
+    return f"{LEGEND} {MARK_LEGEND}" if marked else LEGEND
+
+
+def _board_tables(board: Board) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
+    """Columns and rows of each table of a board."""
+    ran = [row for row in board.rows if row.at is not None]
+    tables = [
+        (COLUMNS, [cells(row) for row in board.rows]),
+        (_weight_columns(), [weight_cells(row) for row in ran]),
+    ]
+    found = board.sensitivity
+    if found is not None:
+        tables.append((sensitivity_columns(found), sensitivity_cells(found)))
+    return tables
 
 
 def _markdown_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
@@ -134,23 +219,31 @@ def _markdown_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> li
     ]
 
 
-def markdown(boards: list[Board], plots: dict[str, str]) -> str:
+def markdown(
+    boards: list[Board], plots: dict[str, str], slopes: dict[str, str] | None = None
+) -> str:
     """Every board as Markdown.
 
     Args:
         boards: The boards.
-        plots: Picture of each track, relative to where the text will stand.
+        plots: Cost-quality picture of each track, relative to where the text will stand.
+        slopes: Picture of low, mid and high of each track that has them.
     """
-    lines = ["# Leaderboard", "", LEGEND, ""]
+    slopes = slopes or {}
+    lines = ["# Leaderboard", "", _legend(boards), ""]
     for board in boards:
-        ran = [row for row in board.rows if row.at is not None]
-        lines += [f"## {board.track}: {board.card.title}", "", f"**{preview_line(board)}**", ""]
+        lines += [f"## {board.track}: {board.card.title}", "", f"**{outcomes_line(board)}**", ""]
         lines += ["; ".join(board.notes) + ".", ""]
-        lines += _markdown_table(COLUMNS, [cells(row) for row in board.rows])
-        lines += ["", *_markdown_table(_weight_columns(), [weight_cells(row) for row in ran]), ""]
+        for columns, texts in _board_tables(board):
+            lines += [*_markdown_table(columns, texts), ""]
+        if board.sensitivity is not None:
+            first, *others = sensitivity_lines(board.sensitivity)
+            lines += [first, "", *(f"- {line}" for line in others), "", BUILT_UNDER_MID, ""]
         lines += [f"- {line}" for line in not_applicable(board)] + [""]
         if board.track in plots:
             lines += [f"![cost and quality]({plots[board.track]})", ""]
+        if board.track in slopes:
+            lines += [f"![low, mid and high assumptions]({slopes[board.track]})", ""]
         lines += ["| agent | command | commit | seed |", "| :-- | :-- | :-- | --: |"]
         lines += [
             f"| {r.agent} | `{r.command}` | {r.commit or 'unknown'} | {r.seed} |"
@@ -166,13 +259,15 @@ def as_json(boards: list[Board]) -> list[dict[str, Any]]:
         {
             "track": board.track,
             "kind": board.card.kind,
-            "preview": preview_line(board),
+            "outcomes": outcomes_line(board),
             "notes": board.notes,
+            "sensitivity": board.sensitivity.as_dict() if board.sensitivity else None,
             "rows": [
                 row.result.summary()
                 | {
                     "vs_best_single": row.gain.model_dump() if row.gain else None,
                     "scaled": row.scaled,
+                    "reverses_with": list(row.reverses_with),
                 }
                 for row in board.rows
             ],

@@ -1,5 +1,6 @@
 """Result files: one agent on one track, with everything needed to recompute it."""
 
+import json
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from conductor_gym.agents.registry import agent_card, make_agent, what_is_missing
@@ -18,10 +20,10 @@ from conductor_gym.leaderboard.evaluate import STREAM, Episodes, play
 from conductor_gym.leaderboard.metrics import Estimate, estimate
 from conductor_gym.leaderboard.tracks import find_track
 from conductor_gym.reward import COST_WEIGHTS, HEADLINE_COST_WEIGHT, utility
-from conductor_gym.types import MICROSECONDS, NANO_USD
+from conductor_gym.types import MICROSECONDS, NANO_USD, Assumptions
 from conductor_gym.world import make_world
 
-FORMAT = 1
+FORMAT = 2
 DISTRIBUTIONS = ("conductor-gym", "gymnasium", "numpy", "numba", "torch", "stable-baselines3")
 MAX_EPISODES = 1_000_000
 
@@ -60,8 +62,9 @@ class Result(Record):
     """A result file.
 
     Attributes:
-        status: ``"preview"`` until the statistical model has been held against data.
         kind: Whether outcomes were simulated or recorded.
+        assumptions: End of the assumed parameters that outcomes were simulated under; None where
+            they were recorded. Agents are trained and built under mid, whatever stands here.
         not_applicable: Why the agent shows n/a here, or None.
         environment: Settings of the scored environment; its cost weight stands in each entry.
         content: Hashes of suite split, pool and recorded outcomes.
@@ -69,11 +72,11 @@ class Result(Record):
         at: One entry per cost weight.
     """
 
-    format: int = FORMAT
-    status: Literal["preview"] = "preview"
+    format: Literal[2] = FORMAT
     agent: str
     track: str
     kind: Literal["simulated", "recorded"]
+    assumptions: Assumptions | None
     privileged: bool
     not_applicable: str | None = None
     episodes: int
@@ -92,12 +95,27 @@ class Result(Record):
     def summary(self) -> dict[str, Any]:
         """What `conductor-gym run --json` prints: the metrics without the episodes."""
         per_episode = {"qualities", "costs", "decisions"}
-        rows = [entry.model_dump(exclude=per_episode) for entry in self.at]
+        rows = [at.model_dump(exclude=per_episode) for at in self.at]
         shown = self.model_dump(exclude={"at", "model"})
         if rows:
             headline = min(rows, key=lambda row: abs(row["cost_weight"] - HEADLINE_COST_WEIGHT))
             shown |= headline
         return shown | {"at": rows}
+
+
+def entry(result: Result, cost_weight: float) -> AtCostWeight | None:
+    """The entry of one cost weight, None where the result has none."""
+    return next((at for at in result.at if abs(at.cost_weight - cost_weight) < 1e-9), None)
+
+
+def utilities(at: AtCostWeight) -> npt.NDArray[np.float64]:
+    """Utility of each episode, float64 [episodes]."""
+    return utility(at.qualities, np.array(at.costs) / NANO_USD, 0.0, at.cost_weight)
+
+
+def default_cost_weights(assumptions: Assumptions) -> tuple[float, ...]:
+    """Cost weights that a run plays unless told: the ends are shown at the headline alone."""
+    return COST_WEIGHTS if assumptions == "mid" else (HEADLINE_COST_WEIGHT,)
 
 
 def _versions() -> dict[str, str]:
@@ -152,29 +170,36 @@ def evaluate(
     agent: str,
     track_name: str,
     episodes: int | None = None,
-    cost_weights: tuple[float, ...] = COST_WEIGHTS,
+    cost_weights: tuple[float, ...] | None = None,
     seed: int = 0,
     model: Path | None = None,
     advance: Callable[[int], None] | None = None,
+    assumptions: Assumptions = "mid",
 ) -> Result:
     """Score an agent on a track at each cost weight.
+
+    The agent is built under mid and played under `assumptions`: whether what was learnt under one
+    assumption survives another.
 
     Args:
         agent: Name of the agent.
         track_name: Name of the track.
         episodes: Queries played; the whole split where None.
-        cost_weights: Quality points per cent.
+        cost_weights: Quality points per cent; `default_cost_weights` where None.
         seed: For agents that draw.
         model: Folder of a trained agent.
         advance: Called with the number of episodes finished.
+        assumptions: End of the assumed parameters that is simulated.
 
     Raises:
         ConductorError: Unknown names, missing data or models, a broken agent.
     """
     began = time.perf_counter()
     track = find_track(track_name)
+    track.assumptions(assumptions)
     card = agent_card(agent)
-    world = make_world(track.evaluation(HEADLINE_COST_WEIGHT))
+    weights = default_cost_weights(assumptions) if cost_weights is None else cost_weights
+    world = make_world(track.evaluation(HEADLINE_COST_WEIGHT, assumptions))
     number = len(world.data.uids) if episodes is None else episodes
     if not 1 <= number <= MAX_EPISODES:
         raise ConfigError(f"episodes must lie in [1, {MAX_EPISODES}], got {number}.")
@@ -182,12 +207,12 @@ def evaluate(
     at: list[AtCostWeight] = []
     trained_as: dict[str, Any] | None = None
     if missing is None:
-        for weight in cost_weights:
+        for weight in weights:
             policy = make_agent(agent, track.setting(weight, seed), model)
             trained_as = getattr(policy, "card", None)
             played = play(
                 policy,
-                track.evaluation(weight),
+                track.evaluation(weight, assumptions),
                 number,
                 privileged=card.privileged,
                 advance=advance,
@@ -197,11 +222,13 @@ def evaluate(
         agent=agent,
         track=track_name,
         kind=track.kind,
+        assumptions=assumptions if track.kind == "simulated" else None,
         privileged=card.privileged,
         not_applicable=missing,
         episodes=number,
         seed=seed,
-        environment=track.evaluation(HEADLINE_COST_WEIGHT).as_dict() | {"cost_weight": None},
+        environment=track.evaluation(HEADLINE_COST_WEIGHT, assumptions).as_dict()
+        | {"cost_weight": None},
         content=world.content_hashes(),
         prices_as_of=world.pool.prices_as_of,
         model=trained_as,
@@ -211,7 +238,12 @@ def evaluate(
             [
                 f"conductor-gym run --agent {agent} --track {track_name}",
                 f"--episodes {number} --seed {seed}",
-                *(f"--cost-weight {w:g}" for w in cost_weights if cost_weights != COST_WEIGHTS),
+                *([f"--assumptions {assumptions}"] if track.kind == "simulated" else []),
+                *(
+                    f"--cost-weight {w:g}"
+                    for w in weights
+                    if weights != default_cost_weights(assumptions)
+                ),
                 *([f"--model {model}"] if model is not None else []),
             ]
         ),
@@ -220,27 +252,41 @@ def evaluate(
     )
 
 
-def result_path(folder: Path, track: str, agent: str) -> Path:
-    """Where a result is kept: ``FOLDER/TRACK/AGENT.json``, with a colon made a dash."""
-    return folder / track / f"{agent.replace(':', '-').replace('/', '-')}.json"
+def result_path(
+    folder: Path, track: str, agent: str, assumptions: Assumptions | None = None
+) -> Path:
+    """Where a result is kept.
+
+    ``FOLDER/TRACK/AGENT.json``, with a colon made a dash; low and high in folders of that name
+    below the track's.
+    """
+    inside = folder / track if assumptions in (None, "mid") else folder / track / assumptions
+    return inside / f"{agent.replace(':', '-').replace('/', '-')}.json"
 
 
 def write_result(result: Result, folder: Path) -> Path:
     """Write a result file, whole or not at all, and return its path.
 
-    A smaller run never replaces a fuller one: it goes to ``FOLDER/TRACK/partial/AGENT.json``,
-    which the report does not read.
+    A smaller run never replaces a fuller one: it goes into a folder ``partial`` beside it, which
+    the report does not read.
     """
-    path = result_path(folder, result.track, result.agent)
+    path = result_path(folder, result.track, result.agent, result.assumptions)
     if path.exists():
         try:
             old = read_result(path)
         except DataFileError:
             old = None
-        if old and (old.episodes > result.episodes or len(old.at) > len(result.at) > 0):
+        if old is not None and _is_fuller(old, result):
             path = path.parent / "partial" / path.name
     write_beside_and_rename(path, result.model_dump_json().encode())
     return path
+
+
+def _is_fuller(old: Result, new: Result) -> bool:
+    same = (old.environment, old.content, old.model) == (new.environment, new.content, new.model)
+    if new.assumptions in ("low", "high") and not same:
+        return False  # an end of what is no longer there compares with nothing
+    return old.episodes > new.episodes or len(old.at) > len(new.at) > 0
 
 
 def read_result(path: Path) -> Result:
@@ -250,18 +296,30 @@ def read_result(path: Path) -> Result:
         DataFileError: Not readable or not a result of this format.
     """
     try:
-        result = Result.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise DataFileError(f"{path}: cannot be read ({error.strerror}).") from None
+    try:
+        return Result.model_validate_json(content)
     except ValidationError as error:
+        found = _format(content)
+        if found is not None and found != FORMAT:
+            raise DataFileError(
+                f"{path}: result format {found}, this version reads {FORMAT}. "
+                "Remove it or run the agent again."
+            ) from None
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "(top level)"
         raise DataFileError(
             f"{path}: not a result file: {where}: {first['msg']}. Remove it or run the agent again."
         ) from None
-    if result.format != FORMAT:
-        raise DataFileError(
-            f"{path}: result format {result.format}, this version reads {FORMAT}. "
-            "Run the agent again."
-        )
-    return result
+
+
+def _format(content: bytes) -> int | None:
+    """The format that a file states, None where it states none."""
+    try:
+        stated = json.loads(content)
+    except ValueError:
+        return None
+    found = stated.get("format") if isinstance(stated, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return found if isinstance(found, int) else None

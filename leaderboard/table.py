@@ -3,14 +3,18 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from conductor_gym.errors import DataFileError
 from conductor_gym.leaderboard.metrics import Estimate, estimate
-from conductor_gym.leaderboard.results import AtCostWeight, Result, read_result
+from conductor_gym.leaderboard.results import (
+    AtCostWeight,
+    Result,
+    entry,
+    read_result,
+    utilities,
+)
+from conductor_gym.leaderboard.sensitivity import Sensitivity, sensitivity
 from conductor_gym.leaderboard.tracks import Track, tracks
-from conductor_gym.reward import HEADLINE_COST_WEIGHT, utility
-from conductor_gym.types import NANO_USD
+from conductor_gym.reward import HEADLINE_COST_WEIGHT
 
 ZERO = "best-single"
 ONE = "clairvoyant"
@@ -27,55 +31,55 @@ class Row:
         at: The entry of the headline cost weight, None where the agent shows n/a.
         gain: Utility minus that of the best single worker, paired over queries.
         scaled: 0 at the best single worker, 1 at the clairvoyant single call.
+        reverses_with: Agents against which its place depends on an assumption.
     """
 
     result: Result
     at: AtCostWeight | None
     gain: Estimate | None
     scaled: float | None
+    reverses_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Board:
-    """One track's rows, best first; n/a rows last.
+    """One track's rows, best first; n/a rows last; simulated ones under mid.
 
     Attributes:
         track: Name of the track.
         card: Its definition.
         rows: The rows.
         notes: What a reader must know about how the rows were made.
+        sensitivity: The same agents under low and high, None where neither was played.
     """
 
     track: str
     card: Track
     rows: list[Row]
     notes: list[str]
-
-
-def entry(result: Result, cost_weight: float) -> AtCostWeight | None:
-    """The entry of one cost weight, None where the result has none."""
-    return next((at for at in result.at if abs(at.cost_weight - cost_weight) < 1e-9), None)
-
-
-def _utilities(at: AtCostWeight) -> np.ndarray:
-    return utility(at.qualities, np.array(at.costs) / NANO_USD, 0.0, at.cost_weight)
+    sensitivity: Sensitivity | None = None
 
 
 def paired_gain(at: AtCostWeight, reference: AtCostWeight) -> Estimate | None:
     """Mean difference in utility over the same queries, None where the queries differ."""
     if len(at.qualities) != len(reference.qualities):
         return None
-    return estimate(_utilities(at) - _utilities(reference))
+    return estimate(utilities(at) - utilities(reference))
 
 
-def _row(result: Result, zero: AtCostWeight | None, one: AtCostWeight | None) -> Row:
+def _row(
+    result: Result,
+    zero: AtCostWeight | None,
+    one: AtCostWeight | None,
+    reverses_with: tuple[str, ...],
+) -> Row:
     at = entry(result, HEADLINE_COST_WEIGHT)
     if at is None or zero is None:
-        return Row(result, at, None, None)
+        return Row(result, at, None, None, reverses_with)
     scaled = None
     if one is not None and one.utility.mean - zero.utility.mean >= SMALLEST_SCALE:
         scaled = (at.utility.mean - zero.utility.mean) / (one.utility.mean - zero.utility.mean)
-    return Row(result, at, paired_gain(at, zero), scaled)
+    return Row(result, at, paired_gain(at, zero), scaled, reverses_with)
 
 
 def _played_on(result: Result) -> str:
@@ -83,11 +87,16 @@ def _played_on(result: Result) -> str:
     return repr((result.environment, result.content, result.episodes, result.stream))
 
 
-def make_board(track: str, results: list[Result]) -> Board:
+def make_board(track: str, results: list[Result], ends: list[Result] | None = None) -> Board:
     """Put a track's results in order.
 
     Rows are compared only on the same queries and luck: the largest such group is shown, the
     others are named in the notes.
+
+    Args:
+        track: Name of the track.
+        results: Recorded ones, or simulated ones under mid.
+        ends: Results under low and high.
     """
     groups: dict[str, list[Result]] = {}
     for result in results:
@@ -97,16 +106,35 @@ def make_board(track: str, results: list[Result]) -> Board:
     others = [r for group in groups.values() if group is not results for r in group]
     references = {result.agent: entry(result, HEADLINE_COST_WEIGHT) for result in results}
     zero, one = references.get(ZERO), references.get(ONE)
-    rows = [_row(result, zero, one) for result in results]
+    ends = ends or []
+    compared = sensitivity(results, ends)
+    rows = [
+        _row(result, zero, one, compared.reverses_with(result.agent) if compared else ())
+        for result in results
+    ]
     rows.sort(key=lambda row: (row.at is None, -(row.at.utility.mean if row.at else 0.0)))
-    commits = {str(result.commit) for result in results}
+    commits = {str(result.commit) for result in (*results, *ends)}
     notes = [f"{first.episodes:,} episodes a cost weight, stream {first.stream}"]
     if len(commits) > 1:
         notes.append(f"rows come from different commits: {', '.join(sorted(commits))}")
     if others:
         named = ", ".join(f"{r.agent} ({r.episodes:,} episodes)" for r in others)
         notes.append(f"left out, played on other queries or settings: {named}; run them again")
-    return Board(track, tracks()[track], rows, notes)
+    return Board(track, tracks()[track], rows, notes, compared)
+
+
+def _read_folder(folder: Path, assumptions: tuple[str | None, ...]) -> list[Result]:
+    """Every result of a folder, which must have been played under one of the assumptions."""
+    results: list[Result] = []
+    for path in sorted(folder.glob("*.json")):
+        result = read_result(path)
+        if result.assumptions not in assumptions:
+            raise DataFileError(
+                f"{path} was played under {result.assumptions or 'recorded outcomes'}: it does not "
+                "belong into this folder. Remove it or run the agent again."
+            )
+        results.append(result)
+    return results
 
 
 def read_boards(folder: Path) -> list[Board]:
@@ -117,9 +145,15 @@ def read_boards(folder: Path) -> list[Board]:
     """
     boards: list[Board] = []
     for name in tracks():
-        results = [read_result(path) for path in sorted((folder / name).glob("*.json"))]
+        results = _read_folder(folder / name, (None, "mid"))
+        ends = [r for end in ("low", "high") for r in _read_folder(folder / name / end, (end,))]
         if results:
-            boards.append(make_board(name, results))
+            boards.append(make_board(name, results, ends))
+        elif ends:
+            raise DataFileError(
+                f"{folder / name}: results under low or high alone, the board is made of those "
+                f"under mid. Run `conductor-gym run --agent all --track {name}`."
+            )
     if not boards:
         raise DataFileError(
             f"no results under {folder}. Make some with `conductor-gym run --agent all "

@@ -9,12 +9,14 @@ from pydantic import RootModel
 from conductor_gym.agents.base import Setting
 from conductor_gym.config import EnvConfig
 from conductor_gym.data_files import StrictModel, load_toml
-from conductor_gym.errors import DataFileError, unknown_name
+from conductor_gym.errors import ConfigError, DataFileError, unknown_name
 from conductor_gym.reward import HEADLINE_COST_WEIGHT
 from conductor_gym.types import DEFAULT_BUDGET_USD, Assumptions, Subtask
 from conductor_gym.world import make_world
 
 TRACKS_FILE = Path(__file__).with_name("tracks.toml")
+ALL_ASSUMPTIONS: tuple[Assumptions, ...] = ("mid", "low", "high")
+"""In the order in which they are played: mid, which the board is made of, first."""
 
 
 class Track(StrictModel):
@@ -41,7 +43,10 @@ class Track(StrictModel):
         )
 
     def training(self, assumptions: Assumptions = "mid") -> EnvConfig:
-        """The environment agents learn from: train split, public key, cost weights drawn."""
+        """The environment agents learn from: train split, public key, cost weights drawn.
+
+        Always under mid where a board is made: no agent knows which end is true.
+        """
         return EnvConfig(
             pool=self.pool,
             suite=self.suite,
@@ -65,6 +70,28 @@ class Track(StrictModel):
             seed=seed,
             simulated=world.pool.backend == "simulated",
         )
+
+    def assumptions(self, asked: str = "all") -> tuple[Assumptions, ...]:
+        """Assumptions to play under, mid first; recorded outcomes assume nothing and run once.
+
+        Args:
+            asked: ``"low"``, ``"mid"``, ``"high"`` or ``"all"``.
+
+        Raises:
+            UnknownNameError: None of these.
+            ConfigError: One end of a recorded track.
+        """
+        chosen: list[Assumptions] = [name for name in ALL_ASSUMPTIONS if asked in (name, "all")]
+        if not chosen:
+            raise unknown_name("assumptions", asked, (*ALL_ASSUMPTIONS, "all"))
+        if self.kind == "simulated":
+            return tuple(chosen)
+        if "mid" not in chosen:
+            raise ConfigError(
+                f"outcomes of {self.title!r} are recorded: nothing about them is assumed, so there "
+                f"is no {asked} end. Leave out --assumptions."
+            )
+        return ("mid",)
 
     def size(self) -> int:
         """Queries of the scored split."""

@@ -3,7 +3,6 @@
 from collections import Counter
 
 import numpy as np
-import numpy.typing as npt
 
 from conductor_gym.dynamics.keyed import uid_word
 from conductor_gym.errors import DataFileError
@@ -65,7 +64,7 @@ def recorded_split(suite: str, card: RecordedCard, split: str) -> Split:
             f"{recording.card.query_files[0]}: {len(rows)} queries with a record of every worker "
             f"leave none for split {split!r}."
         )
-    return _split(suite, split, recording, domains, merged, np.array(chosen))
+    return _split(suite, split, recording, domains, merged, chosen)
 
 
 def _split(
@@ -74,18 +73,18 @@ def _split(
     recording: Recording,
     domains: tuple[str, ...],
     merged: dict[str, str],
-    chosen: npt.NDArray[np.int64],
+    chosen: list[int],
 ) -> Split:
     told = recording.queries
-    ids = tuple(told.uids[i] for i in chosen.tolist())
-    domain = np.array([domains.index(merged[told.domains[i]]) for i in chosen.tolist()], np.int64)
+    ids = tuple(told.uids[i] for i in chosen)
+    domain = np.array([domains.index(merged[told.domains[i]]) for i in chosen], np.int64)
     prompts = None
     embedding = None
     tokens = recording.prompt_tokens()[chosen]
     if told.prompts is not None:
-        prompts = tuple(told.prompts[i] for i in chosen.tolist())
+        prompts = tuple(told.prompts[i] for i in chosen)
         embedding = hashed_embedding(prompts)
-        options = None if told.choices is None else told.choices[chosen]
+        options = None if told.choices is None else told.choices[np.array(chosen)]
         surface = surface_features(prompts, options)
     else:
         surface = np.full((len(chosen), len(SURFACE_COLUMNS)), -1.0)

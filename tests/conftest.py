@@ -97,3 +97,39 @@ def run_batch() -> Callable[..., Any]:
         return engine
 
     return run
+
+
+@pytest.fixture(scope="session")
+def mix(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """``mix(assumptions, domains, size, split)``: benchmarks of `paper-v1`, all or some of them.
+
+    An `EnvConfig` with cost weight 0, 10 USD and 16 steps; the test split is 5 * size.
+    """
+    import tomli_w
+
+    from conductor_gym.config import EnvConfig
+    from conductor_gym.tasks.suite import load_suite_card
+
+    folder = tmp_path_factory.mktemp("mixes")
+    whole = load_suite_card("paper-v1").model_dump(exclude_none=True)
+
+    def make(
+        assumptions: Any, domains: Sequence[str] = (), size: int = 14_000, split: str = "train"
+    ) -> EnvConfig:
+        name = f"mix-{'-'.join(domains)}"
+        cards = whole["statistical"]["domains"]
+        chosen = [card for card in cards if not domains or card["name"] in domains]
+        queries = {"sizes": {"train": size, "test": 5 * size}, "domains": chosen}
+        path = folder / f"{name}-{size}.toml"
+        card = whole | {"name": name, "statistical": whole["statistical"] | queries}
+        path.write_text(tomli_w.dumps(card), encoding="utf-8")
+        return EnvConfig(
+            suite=str(path),
+            split=split,
+            cost_weight=0.0,
+            budget_usd=10.0,
+            max_steps=16,
+            assumptions=assumptions,
+        )
+
+    return make

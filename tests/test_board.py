@@ -54,7 +54,8 @@ def test_run_prints_valid_json_with_mean_low_and_high(tmp_path: Path) -> None:
         assert printed[metric]["low"] < printed[metric]["mean"] < printed[metric]["high"]
     result = read_result(tmp_path / "paper" / "random.json")
     assert [len(at.decisions) for at in result.at] == [500] * 7
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["random.json"]
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert files == {f"paper/{folder}random.json" for folder in ("", "low/", "high/")}
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,8 @@ def test_run_prints_valid_json_with_mean_low_and_high(tmp_path: Path) -> None:
         (["run", "--agent", "ppo", "--track", "paper"], "conductor-gym train ppo"),
         (["run", "--agent", "random", "--track", "paper", "--episodes", "0"], "episodes must lie"),
         (["run", "--agent", "random", "--track", "paper", "--cost-weight", "-1"], "cost-weight"),
+        (["run", "--agent", "random", "--track", "paper", "--assumptions", "lo"], "mean 'low'?"),
+        (["run", "--agent", "random", "--track", "crux", "--assumptions", "low"], "are recorded"),
         (["train", "cascade"], "maskable-ppo"),
         (["list", "pool"], "Did you mean 'pools'?"),
         (["report"], "conductor-gym run"),
@@ -89,13 +92,14 @@ def test_lists_are_readable_and_machine_readable() -> None:
         assert all(what[:-1] in row for row in rows)
 
 
-def test_report_says_preview_and_writes_table_json_and_plot(results: Path) -> None:
+def test_report_says_what_is_simulated_and_writes_table_json_and_plot(results: Path) -> None:
     done = command("report", "--results", str(results))
     assert done.returncode == 0, done.stderr
-    assert "PREVIEW" in done.stdout
-    assert "simulated" in done.stdout
+    said = "All outcomes are simulated, under mid assumptions."
+    assert said in done.stdout
     text = (results / "leaderboard.md").read_text()
-    assert "PREVIEW" in text
+    assert said in text
+    assert "docs/fidelity.md" in text
     assert "| clairvoyant (ref) |" in text
     board = json.loads((results / "leaderboard.json").read_text())
     assert board[0]["rows"][0]["agent"] == "clairvoyant"
@@ -189,11 +193,20 @@ def test_a_stopped_run_keeps_what_was_finished_and_nothing_half(tmp_path: Path) 
     assert all(read_result(path).episodes == 4000 for path in kept)
 
 
+def test_a_file_of_another_format_says_so(results: Path, tmp_path: Path) -> None:
+    old = json.loads((results / "paper" / "cascade.json").read_text())
+    old |= {"format": 1, "status": "first"}
+    path = tmp_path / "cascade.json"
+    path.write_text(json.dumps(old))
+    with pytest.raises(DataFileError, match="result format 1, this version reads 2"):
+        read_result(path)
+
+
 def test_a_results_command_names_every_setting_that_was_not_the_default() -> None:
     result = evaluate("best-single", "paper", episodes=20, cost_weights=(0.3,), seed=4)
     assert result.command == (
         "conductor-gym run --agent best-single --track paper --episodes 20 --seed 4 "
-        "--cost-weight 0.3"
+        "--assumptions mid --cost-weight 0.3"
     )
 
 

@@ -1,6 +1,7 @@
 """Simulated workers against what is published and assumed about them, through the engine.
 
-Tolerances of the first block are the issue's; 200,000 queries make their sampling error small.
+Tolerances of the first block are the issue's; 200,000 queries make their sampling error small. What
+is known about LLMs in general is in `test_stylized_facts.py`.
 """
 
 import csv
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from monte_carlo import Steps, play
 
 from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
@@ -20,28 +22,11 @@ from conductor_gym.workers.calibration import predicted_oracle, solve_rho
 from conductor_gym.workers.pool import load_pool, resolve
 
 N = 200_000
-BATCH = 1000
 POOL = load_pool("paper")
 NAMES = POOL.worker_names
 DOMAINS = tuple(POOL.domains)
 WITH_ORACLE = tuple(d for d in DOMAINS if POOL.domains[d].published_oracle is not None)
 SOLVE, VERIFY, REVISE, AGGREGATE, VOTE = 0, 2, 3, 5, 6
-Steps = Any
-"""Record array [episodes, actions] of `STEP_DTYPE`."""
-
-
-def play(config: EnvConfig, n: int, actions: list[tuple[int, int, int]]) -> Steps:
-    """What n consecutive episodes of stream 0 recorded at each action."""
-    engine = Engine(config, min(BATCH, n))
-    observation = engine.new_observation()
-    slots = np.arange(engine.n, dtype=np.int64)
-    parts: list[Any] = []
-    for start in range(0, n, engine.n):
-        engine.start(slots, np.zeros_like(slots), start + slots, observation)
-        for action in actions:
-            engine.step(np.tile(np.array(action, np.int64), (engine.n, 1)), observation)
-        parts.append(engine.state.steps[:, : len(actions)].copy())
-    return np.concatenate(parts)
 
 
 def failure(worker: str, domain: str) -> float:
@@ -77,9 +62,6 @@ def test_a_benchmark_s_accuracies_oracle_and_tokens_are_the_published_ones(
     oracle = POOL.domains[domain].published_oracle
     if oracle is not None:
         assert steps["score"].max(axis=1).mean() == pytest.approx(oracle.value, abs=0.015)
-    # Errors of any two workers go together, far more than independent ones would.
-    correlation = np.corrcoef(steps["score"].T)
-    assert correlation[~np.eye(7, dtype=bool)].min() > 0.15
 
 
 def test_four_benchmarks_publish_an_oracle():
@@ -180,23 +162,20 @@ def test_a_malformed_answer_is_visible_and_a_retry_mends_it(one_domain_suite: An
     assert mended == pytest.approx(published_accuracy("gemma-3-27b-it", "MATH500"), abs=0.03)
 
 
-def test_revising_one_s_own_answer_at_zero_shift_gains_nothing_on_average(rlpr: EnvConfig):
+def test_a_revision_starts_from_the_luck_of_what_it_revises(rlpr: EnvConfig):
     steps = play(rlpr, 60_000, [(1, SOLVE, 0), (1, REVISE, 0)])
     steps = steps[ok(steps, 0, 1)]
     before, after = steps["score"][:, 0], steps["score"][:, 1]
-    assert after.mean() == pytest.approx(before.mean(), abs=0.006)
     assert phi(before, after) > 0.8
     assert (after[before == 1] == 0).mean() > 0.01
     assert (after[before == 0] == 1).mean() > 0.005
 
 
-def test_revising_after_a_seen_rejection_helps(rlpr: EnvConfig):
+def test_seeing_a_rejection_never_turns_a_right_revision_wrong(rlpr: EnvConfig):
     blind = play(rlpr, 60_000, [(1, SOLVE, 0), (2, VERIFY, 0), (1, REVISE, 0)])
     seeing = play(rlpr, 60_000, [(1, SOLVE, 0), (2, VERIFY, 0), (1, REVISE, 3)])
     rejected = ok(blind, 0, 1, 2) & (blind["verdict"][:, 1] == 0)
-    gain = seeing["score"][rejected, 2].mean() - blind["score"][rejected, 2].mean()
-    assert gain > 0.003
-    # Luck is the same on both sides: seeing more never turns a right revision wrong.
+    # Luck is the same on both sides.
     assert (seeing["score"][rejected, 2] >= blind["score"][rejected, 2]).all()
 
 
@@ -209,23 +188,11 @@ def test_verdicts_tell_right_from_wrong_and_accept_too_much(rlpr: EnvConfig):
     assert accepted[~right].mean() > 0.4
 
 
-def test_asking_the_same_verifier_again_adds_little_beside_a_fresh_one(rlpr: EnvConfig):
-    steps = play(rlpr, 60_000, [(3, SOLVE, 0), (1, VERIFY, 0), (1, VERIFY, 0), (2, VERIFY, 0)])
-    steps = steps[ok(steps, 0, 1, 2, 3)]
-    for score in (0, 1):
-        verdict = steps["verdict"][steps["score"][:, 0] == score]
-        same = phi(verdict[:, 1], verdict[:, 2])
-        fresh = phi(verdict[:, 1], verdict[:, 3])
-        assert same > fresh + 0.2
-        assert same < 0.97
-
-
-def test_aggregating_seen_candidates_beats_solving_anew_and_invents_no_answer(rlpr: EnvConfig):
+def test_aggregating_seen_candidates_invents_no_answer(rlpr: EnvConfig):
     steps = play(rlpr, 60_000, [(1, SOLVE, 0), (2, SOLVE, 0), (3, SOLVE, 0), (2, AGGREGATE, 6)])
     steps = steps[ok(steps, 0, 1, 2, 3)]
     picked = steps["answer"][:, 3:] == steps["answer"][:, :3]
     assert picked.any(axis=1).all()
-    assert steps["score"][:, 3].mean() > steps["score"][:, 2].mean() + 0.01
 
 
 def test_wrong_answers_coincide_as_often_as_the_attractor_says(rlpr: EnvConfig):
@@ -242,14 +209,6 @@ def test_stated_confidence_tells_about_correctness_but_is_too_high(rlpr: EnvConf
     right = steps["score"] == 1
     assert steps["confidence"][right].mean() > steps["confidence"][~right].mean() + 0.1
     assert steps["confidence"].mean() > right.mean()
-
-
-def test_a_long_irrelevant_context_costs_accuracy(rlpr: EnvConfig):
-    prefix = [(w, SOLVE, 0) for w in (3, 4, 3, 4, 3, 4)]
-    alone = play(rlpr, 60_000, [*prefix, (2, SOLVE, 0)])
-    reading = play(rlpr, 60_000, [*prefix, (2, SOLVE, 6)])
-    loss = alone["score"][:, -1].mean() - reading["score"][:, -1].mean()
-    assert 0.003 < loss < 0.05
 
 
 def test_reading_the_public_normals_tells_a_little_about_difficulty(rlpr: EnvConfig):

@@ -13,26 +13,35 @@ from conductor_gym.errors import MissingExtraError
 
 def report(
     results: ResultsFolder = Path("results"),
-    plot: Annotated[bool, typer.Option(help="Write the cost-quality plots.")] = True,
+    plot: Annotated[
+        bool, typer.Option(help="Draw cost against quality, and low, mid and high assumptions.")
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Print the board, write it as Markdown and JSON, draw cost against quality."""
+    """Print the board and how it changes with the assumptions; write Markdown, JSON, pictures."""
     from conductor_gym.data_files import write_beside_and_rename
     from conductor_gym.leaderboard import report as text
     from conductor_gym.leaderboard.table import read_boards
 
     boards = read_boards(results)
     plots: dict[str, str] = {}
+    slopes: dict[str, str] = {}
     if plot:
         try:
             from conductor_gym.leaderboard.plot import plot_board
+            from conductor_gym.leaderboard.slopes import plot_slopes
 
             for board in boards:
                 plots[board.track] = f"{board.track}.png"
                 plot_board(board, results / plots[board.track])
+                if board.sensitivity is not None and board.sensitivity.pairs:
+                    slopes[board.track] = f"{board.track}-assumptions.png"
+                    plot_slopes(board, board.sensitivity, results / slopes[board.track])
         except MissingExtraError as error:
             messages().print(f"no plots: {escape(str(error))}")
-    write_beside_and_rename(results / "leaderboard.md", text.markdown(boards, plots).encode())
+    write_beside_and_rename(
+        results / "leaderboard.md", text.markdown(boards, plots, slopes).encode()
+    )
     values = text.as_json(boards)
     write_beside_and_rename(results / "leaderboard.json", json.dumps(values, indent=1).encode())
     if as_json:
@@ -41,5 +50,5 @@ def report(
     console = tables()
     text.print_boards(boards, console)
     written = [results / "leaderboard.md", results / "leaderboard.json"]
-    written += [results / name for name in plots.values()]
+    written += [results / name for name in (*plots.values(), *slopes.values())]
     console.print("Written: " + ", ".join(str(path) for path in written))

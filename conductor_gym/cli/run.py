@@ -1,7 +1,7 @@
-"""`conductor-gym run`: score agents and write one result file for each."""
+"""`conductor-gym run`: score agents, one result file each under mid, low and high."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,10 @@ from conductor_gym.cli.terminal import (
     print_json,
     progress,
 )
+from conductor_gym.reward import HEADLINE_COST_WEIGHT, weight_to_int
+
+if TYPE_CHECKING:
+    from conductor_gym.leaderboard.results import Result
 
 
 def run(
@@ -25,8 +29,20 @@ def run(
     ] = None,
     cost_weight: Annotated[
         list[float] | None,
-        typer.Option(help="Quality points per US cent; repeatable; the whole grid by default."),
+        typer.Option(
+            help="Quality points per US cent; repeatable; the whole grid by default, "
+            f"{HEADLINE_COST_WEIGHT:g} alone under low and high."
+        ),
     ] = None,
+    assumptions: Annotated[
+        str,
+        typer.Option(
+            metavar="low|mid|high|all",
+            help="End of the assumed parameters to simulate: mid plays all cost weights, low and "
+            f"high {HEADLINE_COST_WEIGHT:g} alone unless --cost-weight says otherwise. Agents are "
+            "trained and built under mid throughout. Recorded tracks assume nothing and run once.",
+        ),
+    ] = "all",
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Seed of agents that draw.")] = 0,
     model: Annotated[
         Path | None, typer.Option(help="Folder of a trained agent; models/TRACK/AGENT by default.")
@@ -35,20 +51,26 @@ def run(
     results: ResultsFolder = Path("results"),
     as_json: AsJson = False,
 ) -> None:
-    """Score agents and write one result file for each."""
+    """Score agents: one result file for each agent, track and end of the assumptions."""
     from conductor_gym.data_files import make_folder
-    from conductor_gym.leaderboard.results import Result, evaluate, write_result
+    from conductor_gym.leaderboard.results import (
+        Result,
+        default_cost_weights,
+        evaluate,
+        write_result,
+    )
     from conductor_gym.leaderboard.tracks import find_track
-    from conductor_gym.reward import COST_WEIGHTS, weight_to_int
 
-    weights = tuple(cost_weight) if cost_weight else COST_WEIGHTS
-    for weight in weights:
+    chosen = tuple(cost_weight) if cost_weight else None
+    for weight in chosen or ():
         weight_to_int(weight, "cost-weight")
+    settings = {name: find_track(name).assumptions(assumptions) for name in track}
     make_folder(results)  # before the work, not after it
-    done: list[Result] = []
+    done: list[list[Result]] = []
     console = messages()
-    for track_name in track:
+    for track_name, played_under in settings.items():
         size = find_track(track_name).size() if episodes is None else episodes
+        weights = sum(len(chosen or default_cost_weights(s)) for s in played_under)
         for name in _expand(agent, track_name):
             folder = model
             if model is None and _is_trained(name):
@@ -60,22 +82,27 @@ def run(
                     f"`conductor-gym train {name} --track {track_name}` does that."
                 )
                 continue
+            made: list[Result] = []
+            paths: list[Path] = []
             with progress() as bars:
-                bar = bars.add_task(f"{track_name}: {name}", total=size * len(weights))
-                result = evaluate(
-                    name,
-                    track_name,
-                    episodes,
-                    weights,
-                    seed,
-                    folder,
-                    lambda k, bar=bar, bars=bars: bars.advance(bar, k),
-                )
-            path = write_result(result, results)
-            console.print(f"{track_name}: {name}: {_headline(result)} -> {path}")
-            done.append(result)
+                bar = bars.add_task(f"{track_name}: {name}", total=size * weights)
+                for setting in played_under:
+                    result = evaluate(
+                        name,
+                        track_name,
+                        episodes,
+                        chosen,
+                        seed,
+                        folder,
+                        lambda k, bar=bar, bars=bars: bars.advance(bar, k),
+                        setting,
+                    )
+                    made.append(result)
+                    paths.append(write_result(result, results))
+            console.print(f"{track_name}: {name}: {_headline(made)} -> {_places(paths)}")
+            done.append(made)
     if as_json:
-        summaries = [result.summary() for result in done]
+        summaries = [_summary(made) for made in done]
         print_json(summaries[0] if len(summaries) == 1 else summaries)
 
 
@@ -105,12 +132,30 @@ def _expand(names: list[str], track: str) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def _headline(result: Any) -> str:
-    summary = result.summary()
-    if result.not_applicable:
-        return f"n/a ({result.not_applicable})"
+def _headline(made: "list[Result]") -> str:
+    first, *ends = made
+    if first.not_applicable:
+        return f"n/a ({first.not_applicable})"
+    summary = first.summary()
     value = summary["utility"]
+    under = "" if first.assumptions in (None, "mid") else f" under {first.assumptions}"
+    also = ", ".join(f"{r.assumptions} {r.summary()['utility']['mean']:+.4f}" for r in ends)
     return (
-        f"utility {value['mean']:+.4f} [{value['low']:+.4f}, {value['high']:+.4f}] "
-        f"at {summary['cost_weight']:g} per cent, {result.wall_s:.1f} s"
+        f"utility {value['mean']:+.4f} [{value['low']:+.4f}, {value['high']:+.4f}]{under} "
+        f"at {summary['cost_weight']:g} per cent{also and f'; {also}'}, "
+        f"{sum(result.wall_s for result in made):.1f} s"
     )
+
+
+def _places(paths: list[Path]) -> str:
+    """The first file, and the folders beside it that hold the others."""
+    first, *others = paths
+    home = first.parent.parent if first.parent.name == "partial" else first.parent
+    return ", ".join([str(first), *(f"{path.parent.relative_to(home)}/" for path in others)])
+
+
+def _summary(made: "list[Result]") -> dict[str, Any]:
+    """Metrics of the first result, and under ``also_under`` those of the other assumptions."""
+    first, *ends = made
+    also = {str(result.assumptions): result.summary()["at"] for result in ends}
+    return first.summary() | ({"also_under": also} if also else {})
