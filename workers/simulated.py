@@ -250,7 +250,10 @@ def _solve(
 
 @njit
 def _verify(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any) -> int:
-    """1 accepts, 0 rejects: signal detection with a persistent part per (verifier, answer)."""
+    """1 accepts, 0 rejects: signal detection with a persistent part per (verifier, answer).
+
+    Of its own answer a worker knows nothing that it did not use to give it (Huang et al. 2023).
+    """
     model = sim.model[0]
     target = steps[call.target]
     seen = context_share(steps, episode.steps, call.level, call.target)
@@ -261,29 +264,30 @@ def _verify(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any,
     fresh, _ = draw(k0, k1, _P_VERDICT)
     evidence = model.verify_persistent * interpolate(sim.normal, lasting)
     evidence += model.verify_fresh * interpolate(sim.normal, fresh)
-    if target.answer == _CORRECT:
-        evidence += strength
-    else:
-        evidence -= strength
-        shared = min(
-            trouble(sim, episode, call.worker),
-            trouble(sim, episode, target.worker),
-        )
-        evidence += model.blind_spot * max(0.0, shared)
+    if target.worker != call.worker:
+        if target.answer == _CORRECT:
+            evidence += strength
+        else:
+            own = trouble(sim, episode, call.worker)
+            shared = min(own, trouble(sim, episode, target.worker))
+            evidence += model.blind_spot * max(0.0, shared) - strength
     return int(evidence > model.verify_criterion)
 
 
 @njit
 def _revise(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any) -> Any:
-    """(answer, confidence, luck): the revised answer's luck, renewed in part."""
+    """(answer, confidence, luck): the revised answer's luck, renewed in part.
+
+    Only what others wrote shifts the margin: an output or a rejection of its own is nothing new.
+    """
     model = sim.model[0]
     target = steps[call.target]
     share = context_share(steps, episode.steps, call.level, call.target)
-    shift = model.revise_seen * share
+    shift = model.revise_seen * share if target.worker != call.worker else 0.0
     for t in range(episode.steps):
         step = steps[t]
         about = step.subtask == _VERIFY and step.target == target.answer
-        if about and step.verdict == 0:
+        if about and step.verdict == 0 and step.worker != call.worker:
             seen = context_share(steps, episode.steps, call.level, t)
             shift = max(shift, model.revise_critique * seen)
     word, _ = draw(k0, k1, _P_LUCK)
