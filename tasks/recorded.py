@@ -76,13 +76,14 @@ def _split(
     chosen: npt.NDArray[np.int64],
 ) -> Split:
     told = recording.queries
-    ids = tuple(told.uids[i] for i in chosen.tolist())
-    domain = np.array([domains.index(merged[told.domains[i]]) for i in chosen.tolist()], np.int64)
+    rows: list[int] = chosen.tolist()
+    ids = tuple(told.uids[i] for i in rows)
+    domain = np.array([domains.index(merged[told.domains[i]]) for i in rows], np.int64)
     prompts = None
     embedding = None
     tokens = recording.prompt_tokens()[chosen]
     if told.prompts is not None:
-        prompts = tuple(told.prompts[i] for i in chosen.tolist())
+        prompts = tuple(told.prompts[i] for i in rows)
         embedding = hashed_embedding(prompts)
         options = None if told.choices is None else told.choices[chosen]
         surface = surface_features(prompts, options)

@@ -78,7 +78,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def make(path: str, **settings: Any) -> gym.Env[Any, Any]:
-    made = {"pool": path, "suite": path, "cost_weight": 0.0, **settings}
+    made: dict[str, Any] = {"pool": path, "suite": path, "cost_weight": 0.0, **settings}
     return gym.make("Conductor-v0", **made)
 
 
@@ -232,7 +232,7 @@ def test_more_workers_than_slots_are_refused(tmp_path: Path):
 
 # --- the budget ----------------------------------------------------------------------------------
 
-ODD = {
+ODD: dict[str, Callable[[Row], Row]] = {
     "dear": lambda row: row | {"usd": row["usd"] * (50 if row["query"] == "q3" else 1)},
     "dear input": lambda row: row | {"usd": row["tokens_in"] * 3e-6},
     "one price": lambda row: row | {"usd": 0.001},

@@ -139,9 +139,9 @@ class LoadingTable(StrictModel):
     def of(self, worker: str, domain: str) -> tuple[float, ...]:
         """Loadings on the factors; a single 1 where the table does not name them."""
         given = self.values.get(worker, 1.0)
-        if isinstance(given, float):
-            return (given,)
-        return given.get(domain, (1.0,))
+        if isinstance(given, dict):
+            return given.get(domain, (1.0,))
+        return (given,)
 
 
 class TextWeights(StrictModel):
