@@ -352,11 +352,10 @@ def test_a_query_without_a_record_of_a_pools_worker_is_refused(own: Any, edited:
 
 
 def test_a_pool_on_the_queries_of_another_recording_is_refused_as_such(own: Any, tmp_path: Path):
-    settings: dict[str, Any] = own[0]
     other = tmp_path / "other.csv"
     rows = "".join(f"other-{i},{i % 2},1\n" for i in range(QUESTIONS))
     other.write_text(f"query,a,b\n{rows}", encoding="utf-8")
     with pytest.raises(DataFileError, match="come from different recordings"):
-        ConductorEnv(**(settings | {"suite": str(other)}))
+        ConductorEnv(**own[0] | {"suite": str(other)})
     with pytest.raises(ConfigError, match="goes with the suite of the same recording"):
         ConductorEnv(pool="gsm8k", suite="paper-v1")
