@@ -33,8 +33,8 @@ class EnvConfig:
     """What `gym.make("Conductor-v0", ...)` takes. All of it goes into result files.
 
     Attributes:
-        pool: Shipped pool or path to a pool's TOML file.
-        suite: Shipped suite or path to a suite's TOML file.
+        pool: Shipped pool, path to a pool's TOML file, or a recording.
+        suite: Shipped suite, path to a suite's TOML file, or a recording.
         split: ``"train"``, ``"dev"`` or ``"test"``.
         cost_weight: Quality points per US cent; None draws one per episode from `COST_WEIGHTS`.
         latency_weight: Quality points per minute.

@@ -19,7 +19,7 @@ from conductor_gym.types import N_LEVELS, NANO_USD, Subtask
 from conductor_gym.workers.pool import Pool, load_pool, resolve
 from conductor_gym.workers.recorded import RECORDED_DTYPE
 from conductor_gym.workers.recorded_tables import check_bills, recorded_table
-from conductor_gym.workers.simulated import SimulatedTables
+from conductor_gym.workers.simulated_tables import SimulatedTables
 from conductor_gym.workers.tables import (
     SuiteTables,
     no_simulated_tables,

@@ -72,9 +72,7 @@ GROUPS: dict[str, Group] = {
     ),
     "aggregate_votes": Group(of_model=("aggregate_votes",), touches=_PICKING),
     "revise_same_luck": Group(of_model=("revise_same_luck",), touches=frozenset({REFLECTION})),
-    "revise_seen": Group(
-        of_model=("revise_seen",), touches=frozenset({REFLECTION}), ends=("high",)
-    ),
+    "revise_own": Group(of_model=("revise_own",), touches=frozenset({REFLECTION})),
 }
 
 

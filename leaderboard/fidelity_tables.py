@@ -70,7 +70,6 @@ def pick_random_pools(tables: list[str], pools: int, bar: Progress, seed: int = 
         names = list(measures(rows[0]))
         found[name] = {
             "pools": len(rows),
-            "workers": [row["workers"] for row in rows],
             "measures": {key: _over_pools([row[key] for row in rows]) for key in names},
         }
     return found

@@ -60,9 +60,13 @@ def recorded_split(suite: str, card: RecordedCard, split: str) -> Split:
     inside = [i for i, at in place.items() if low <= at < high]
     chosen = sorted(inside, key=place.__getitem__)
     if not chosen:
+        found = recording.outcomes
+        counts = np.isfinite(found.score[:, :, 0]).sum(axis=0)
+        fewest = int(counts.argmin())
         raise DataFileError(
             f"{recording.card.query_files[0]}: {len(rows)} queries with a record of every worker "
-            f"leave none for split {split!r}."
+            f"leave none for split {split!r}. {found.workers[fewest]!r} has the fewest, "
+            f"{counts[fewest]}: leave it out under `complete_for` of a suite file, or add queries."
         )
     return _split(suite, split, recording, domains, merged, chosen)
 

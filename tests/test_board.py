@@ -247,20 +247,21 @@ def _read(path: Path, key: str) -> dict[str, dict[str, str]]:
 def test_recorded_references_equal_those_computed_from_the_table(
     recorded_folder: Path, track: str, key: str, files: str, weight: float
 ) -> None:
-    from conductor_gym.tasks.suite import load_split, load_suite_card
+    from conductor_gym.recordings.detect import load_recording_card
+    from conductor_gym.tasks.suite import load_split
 
     outcomes = _read(recorded_folder / files.format("correct"), key)
     lengths = _read(recorded_folder / files.format("output_chars"), key)
     questions = _read(recorded_folder / files.format("questions"), key)
     pool, suite = load_pool(find_track(track).pool), find_track(track).suite
-    card = load_suite_card(suite).recorded
-    assert card is not None
+    assert pool.recording is not None
+    columns = load_recording_card(pool.recording).queries.text
 
     def table(split: str) -> tuple[np.ndarray, np.ndarray]:
         quality: list[list[float]] = []
         usd: list[list[float]] = []
         for uid in load_split(suite, split).ids:
-            text = "\n\n".join(questions[uid][column] for column in card.text_columns)
+            text = "\n\n".join(questions[uid][column] for column in columns)
             tokens_in = math.ceil(len(text) / 4)
             row: list[float] = []
             for worker in pool.workers:

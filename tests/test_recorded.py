@@ -236,7 +236,7 @@ def test_own_table_allows_only_what_it_holds(own: Any):
 def test_no_choice_of_assumptions_lets_a_recorded_call_exceed_the_budget(
     own: Any, edited: Callable[..., str]
 ):
-    settings, _ = own
+    settings: dict[str, Any] = own[0]
     cap = (r"output_cap = \{ low = 8192", "output_cap = { low = 1")
     pool = edited(POOL, cap)
     changed: dict[str, Any] = {"pool": pool, "assumptions": "low", "budget_usd": 0.0002}
@@ -294,7 +294,6 @@ def test_another_folder_of_tables_is_read_when_the_variable_changes(
 
 def test_the_tables_are_read_again_when_they_change(own: Any):
     settings, folder = own
-    assert ConductorEnv(**settings).reset(seed=0)
     before = make_world(EnvConfig(**settings)).content_hashes()
     changed(folder / CORRECT, lambda text: text.replace("0.25", "0.75"))
     assert make_world(EnvConfig(**settings)).content_hashes()["outcomes"] != before["outcomes"]
@@ -353,11 +352,10 @@ def test_a_query_without_a_record_of_a_pools_worker_is_refused(own: Any, edited:
 
 
 def test_a_pool_on_the_queries_of_another_recording_is_refused_as_such(own: Any, tmp_path: Path):
-    settings, _ = own
     other = tmp_path / "other.csv"
     rows = "".join(f"other-{i},{i % 2},1\n" for i in range(QUESTIONS))
     other.write_text(f"query,a,b\n{rows}", encoding="utf-8")
     with pytest.raises(DataFileError, match="come from different recordings"):
-        ConductorEnv(**{**settings, "suite": str(other)})
+        ConductorEnv(**own[0] | {"suite": str(other)})
     with pytest.raises(ConfigError, match="goes with the suite of the same recording"):
-        ConductorEnv(**{**settings, "suite": "paper-v1"})
+        ConductorEnv(pool="gsm8k", suite="paper-v1")

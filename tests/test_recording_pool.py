@@ -78,7 +78,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def make(path: str, **settings: Any) -> gym.Env[Any, Any]:
-    made = {"pool": path, "suite": path, "cost_weight": 0.0, **settings}
+    made: dict[str, Any] = {"pool": path, "suite": path, "cost_weight": 0.0, **settings}
     return gym.make("Conductor-v0", **made)
 
 
@@ -232,7 +232,7 @@ def test_more_workers_than_slots_are_refused(tmp_path: Path):
 
 # --- the budget ----------------------------------------------------------------------------------
 
-ODD = {
+ODD: dict[str, Callable[[Row], Row]] = {
     "dear": lambda row: row | {"usd": row["usd"] * (50 if row["query"] == "q3" else 1)},
     "dear input": lambda row: row | {"usd": row["tokens_in"] * 3e-6},
     "one price": lambda row: row | {"usd": 0.001},
@@ -309,3 +309,10 @@ def test_a_call_that_gave_nothing_is_not_billed_unless_a_bill_is_recorded(write:
         assert (info["cost_usd"] == 0.0) == (number < QUERIES // 2)
         seen.add(info["cost_usd"] == 0.0)
     assert seen == {True, False}
+
+
+def test_too_few_whole_queries_name_the_worker_that_lacks_most(tmp_path: Path):
+    path = tmp_path / "few.csv"
+    path.write_text("query,a,b\nq1,1,\nq2,0,1\nq3,1,\n", encoding="utf-8")
+    with pytest.raises(DataFileError, match=r"1 queries .* 'b' has the fewest, 1: .*complete_for"):
+        [load_split(str(path), split) for split in ("train", "dev", "test")]

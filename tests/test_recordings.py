@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as arrow
-import pyarrow.parquet as parquet
+import pyarrow as arrow  # pyright: ignore[reportMissingTypeStubs]
+import pyarrow.parquet as parquet  # pyright: ignore[reportMissingTypeStubs]
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

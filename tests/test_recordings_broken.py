@@ -216,7 +216,7 @@ files = ["table.csv"]
         (("[outcomes]", '[outcomes]\nanswers = "response"'), ("{worker}",)),
         (("[queries]", "[question]"), ("question",)),
     ],
-    ids=lambda value: value[0] if isinstance(value, tuple) else None,
+    ids=repr,
 )
 def test_a_broken_card_is_refused_with_the_field(tmp_path: Path, change: Any, parts: Any):
     at(tmp_path, GOOD)

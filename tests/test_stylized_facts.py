@@ -102,7 +102,7 @@ def test_errors_go_together_and_the_oracle_is_far_below_that_of_independent_ones
 SELF_CORRECTING = (GPT5, CLAUDE, DEEPSEEK, QWEN, GEMMA)
 
 
-@under()
+@under(high="revise_own is 0.1 probits at high: rereading one's own output is assumed to help")
 def test_rereading_and_revising_one_s_own_answer_does_not_help(mix: Mix, assumptions: str):
     """Huang et al. 2023, "Large Language Models Cannot Self-Correct Reasoning Yet"."""
     config = mix(assumptions, size=3 * N)

@@ -11,103 +11,17 @@ stream, pass and attempt. Answer identities are 0 for the correct one, 1 for the
 above that for the tail; agents only ever see whether identities are equal.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from conductor_gym.dynamics.call import context_share, is_answer, price
 from conductor_gym.dynamics.jit import njit
 from conductor_gym.dynamics.keyed import Domain, Purpose, absorb, interpolate, threefry
-from conductor_gym.dynamics.state import MAX_FACTORS, Records
-from conductor_gym.types import MISSING, N_SUBTASKS, CallOutcome, Status, Subtask
+from conductor_gym.types import MISSING, CallOutcome, Status, Subtask
 
 CORRECT = 0
 ATTRACTOR = 1
-
-ABILITY_DTYPE = np.dtype(
-    [
-        ("z", np.float64),  # probit of accuracy given that the format holds
-        ("on_shared", np.float64, (MAX_FACTORS,)),  # sqrt(rho)·a
-        ("on_own", np.float64),  # sqrt(1 - rho·a·a)
-        ("format_failure", np.uint64),  # threshold
-        ("tokens", np.float64, (N_SUBTASKS,)),  # mean output tokens before the cap
-    ],
-    align=True,
-)
-
-DOMAIN_DTYPE = np.dtype(
-    [
-        ("attractor", np.uint64),  # threshold of a wrong answer to be the common one
-        ("tail", np.int64),  # other wrong answers, 0: never twice the same
-        ("verify_gap", np.float64),
-    ],
-    align=True,
-)
-
-TRAITS_DTYPE = np.dtype(
-    [
-        ("uid", np.uint64),
-        ("confidence_bias", np.float64),
-        ("first_token", np.float64),  # microseconds
-        ("per_token", np.float64),  # microseconds
-        ("first_token_row", np.int64),  # row of `lognormal`
-    ],
-    align=True,
-)
-
-MODEL_DTYPE = np.dtype(
-    [
-        ("text_delta", np.float64),  # sqrt(r²)
-        ("noise_delta", np.float64),  # sqrt(1 - r²)
-        ("text_eta", np.float64),
-        ("noise_eta", np.float64),
-        ("own", np.float64),  # sqrt(kappa)
-        ("attempt", np.float64),  # sqrt(1 - kappa)
-        ("distraction", np.float64),
-        ("confidence_slope", np.float64),
-        ("confidence_noise", np.float64),
-        ("verify_slope", np.float64),
-        ("verify_seen", np.float64),
-        ("verify_criterion", np.float64),
-        ("verify_persistent", np.float64),  # sqrt of the persistent share
-        ("verify_fresh", np.float64),
-        ("blind_spot", np.float64),
-        ("verify_failure", np.uint64),  # threshold
-        ("revise_same", np.float64),  # r
-        ("revise_new", np.float64),  # sqrt(1 - r²)
-        ("revise_seen", np.float64),
-        ("revise_critique", np.float64),
-        ("revise_keep", np.uint64),  # threshold
-        ("aggregate_votes", np.float64),
-        ("factors", np.int64),  # shared factors in use
-    ],
-    align=True,
-)
-
-
-class SimulatedTables(NamedTuple):
-    """A pool on a suite, ready for `simulate_call`.
-
-    Attributes:
-        abilities: `ABILITY_DTYPE` [workers, domains].
-        domains: `DOMAIN_DTYPE` [domains].
-        traits: `TRAITS_DTYPE` [workers].
-        model: `MODEL_DTYPE` [1].
-        told: float64 [queries, 1 + workers], what text or public normals tell about the
-            difficulty and about each worker's own trouble.
-        normal: float64 [1025], quantiles of the normal distribution.
-        lognormal: float64 [rows, 1025], factors of mean 1; row 0 is for output tokens.
-    """
-
-    abilities: Records
-    domains: Records
-    traits: Records
-    model: Records
-    told: npt.NDArray[np.float64]
-    normal: npt.NDArray[np.float64]
-    lognormal: npt.NDArray[np.float64]
-
 
 DISTRACTION_SCALE = 16384.0
 """Context tokens at which half of the distraction is felt (assumed)."""
@@ -268,9 +182,9 @@ def _verify(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any,
         if target.answer == _CORRECT:
             evidence += strength
         else:
-            own = trouble(sim, episode, call.worker)
-            shared = min(own, trouble(sim, episode, target.worker))
-            evidence += model.blind_spot * max(0.0, shared) - strength
+            other = trouble(sim, episode, target.worker)
+            shared = max(0.0, min(other, trouble(sim, episode, call.worker)))
+            evidence += model.blind_spot * shared - strength
     return int(evidence > model.verify_criterion)
 
 
@@ -278,12 +192,13 @@ def _verify(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any,
 def _revise(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any) -> Any:
     """(answer, confidence, luck): the revised answer's luck, renewed in part.
 
-    Only what others wrote shifts the margin: an output or a rejection of its own is nothing new.
+    A rejection of its own is nothing new to it.
     """
     model = sim.model[0]
     target = steps[call.target]
     share = context_share(steps, episode.steps, call.level, call.target)
-    shift = model.revise_seen * share if target.worker != call.worker else 0.0
+    own = target.worker == call.worker
+    shift = share * (model.revise_own if own else model.revise_seen)
     for t in range(episode.steps):
         step = steps[t]
         about = step.subtask == _VERIFY and step.target == target.answer

@@ -14,7 +14,7 @@ from conductor_gym.spaces import EMBEDDING_WIDTH, N_DOMAINS, QUERY_WIDTH
 from conductor_gym.types import MICROSECONDS, N_SUBTASKS, Assumptions, Subtask
 from conductor_gym.workers.calibration import probit, uncapped_mean
 from conductor_gym.workers.pool import Pool, TextTable, WorkerCard, end_points, resolve
-from conductor_gym.workers.simulated import (
+from conductor_gym.workers.simulated_tables import (
     ABILITY_DTYPE,
     DOMAIN_DTYPE,
     MODEL_DTYPE,
@@ -206,6 +206,7 @@ def simulated_tables(pool: Pool, data: SuiteTables, assumptions: Assumptions) ->
         "verify_seen",
         "verify_criterion",
         "revise_seen",
+        "revise_own",
         "revise_critique",
         "aggregate_votes",
     ):

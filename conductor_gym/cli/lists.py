@@ -6,19 +6,23 @@ import typer
 from rich.table import Table
 
 from conductor_gym.cli.terminal import AsJson, print_json, tables
-from conductor_gym.errors import unknown_name
+from conductor_gym.errors import DataFileError, unknown_name
 
-LISTS = ("agents", "pools", "suites", "tracks")
+LISTS = ("agents", "pools", "recordings", "suites", "tracks")
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="agents, pools, suites or tracks.")],
+    what: Annotated[str, typer.Argument(help="agents, pools, recordings, suites or tracks.")],
     as_json: AsJson = False,
 ) -> None:
     """List what can be named."""
     if what not in LISTS:
         raise unknown_name("list", what, LISTS)
-    rows = _LISTERS[what]()
+    print_rows(_LISTERS[what](), as_json)
+
+
+def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print rows as a table or as JSON."""
     if as_json:
         print_json(rows)
         return
@@ -35,7 +39,7 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(str(item) for item in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    return str(value)
+    return "" if value is None else str(value)
 
 
 def _list_agents() -> list[dict[str, Any]]:
@@ -65,6 +69,33 @@ def _list_pools() -> list[dict[str, Any]]:
         }
         for pool in map(load_pool, list_pools())
     ]
+
+
+def _list_recordings() -> list[dict[str, Any]]:
+    from conductor_gym.recordings.card import list_recordings
+    from conductor_gym.recordings.detect import load_recording_card
+    from conductor_gym.recordings.fetch import is_here
+    from conductor_gym.recordings.recording import load_recording
+
+    rows: list[dict[str, Any]] = []
+    for card in map(load_recording_card, list_recordings()):
+        here = is_here(card)
+        try:
+            read = load_recording(card.name) if here else None
+        except DataFileError:
+            read = None  # a broken table is told when it is used
+        rows.append(
+            {
+                "recording": card.name,
+                "title": card.title,
+                "queries": len(read.queries.uids) if read else None,
+                "workers": len(read.outcomes.workers) if read else None,
+                "licence": card.licence,
+                "data_is_here": here,
+                "can_be_fetched": bool(card.downloads),
+            }
+        )
+    return rows
 
 
 def _list_suites() -> list[dict[str, Any]]:
@@ -101,6 +132,7 @@ def _list_tracks() -> list[dict[str, Any]]:
 _LISTERS = {
     "agents": _list_agents,
     "pools": _list_pools,
+    "recordings": _list_recordings,
     "suites": _list_suites,
     "tracks": _list_tracks,
 }

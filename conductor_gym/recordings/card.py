@@ -99,12 +99,40 @@ class RecordedWorker(StrictModel):
 
 
 class Download(StrictModel):
-    """One file of a public set: what `conductor-gym fetch` gets, and how it knows it is right."""
+    """One table of a public set: where `conductor-gym fetch` gets it and how it is known again.
 
-    url: str
-    save_as: str
+    Attributes:
+        save_as: The table in the folder of recorded tables; compressed if it ends in ``.gz``.
+        url: Where it lies, pinned to a commit; ``{part}`` stands for each of the parts.
+        parts: Files that are put below each other; empty: one file.
+        part_column: Column that each part's name is written into, before the others.
+        sha256: Of the table's text before compression; None: the first download is trusted.
+        megabytes: About how much is downloaded.
+        untested: The address was never reached by whoever wrote the card.
+    """
+
+    save_as: Annotated[str, Field(pattern=r"\.csv(\.gz)?$")]
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    parts: tuple[str, ...] = ()
+    part_column: str = "part"
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
-    sheets: Literal["as it is", "join csv in zip"] = "as it is"
+    megabytes: Annotated[float, Field(ge=0.0)] = 0.0
+    untested: bool = False
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Every address."""
+        return tuple(self.url.replace("{part}", part) for part in self.parts) or (self.url,)
+
+    @model_validator(mode="after")
+    def _is_plain(self) -> Self:
+        if self.url.lower().endswith((".pkl", ".pickle", ".pt")):
+            raise ValueError("a pickle runs code when it is opened: name a CSV file")
+        if ".." in Path(self.save_as).parts:
+            raise ValueError("save_as must stay in its folder")
+        if bool(self.parts) != ("{part}" in self.url):
+            raise ValueError("url must hold {part} where there are parts, and only there")
+        return self
 
 
 class RecordingCard(StrictModel):

@@ -129,6 +129,9 @@ def _beside(path: Path, card: RecordingCard) -> RecordingCard:
                 }
             ),
             "workers_file": full(card.workers_file),
+            "downloads": tuple(
+                d.model_copy(update={"save_as": str(here / d.save_as)}) for d in card.downloads
+            ),
         }
     )
 

@@ -217,7 +217,7 @@ def _arrays(
     new = np.diff(pair, prepend=-1) != 0
     again = np.flatnonzero(~new & (np.diff(attempt[order], prepend=-1) == 0))
     if len(again):
-        raise _twice(queries, calls, order[again[0] - 1], order[again[0]])
+        raise _twice(queries, calls, int(order[again[0] - 1]), int(order[again[0]]))
     # The place of each call among the calls of its query and worker.
     start = np.maximum.accumulate(np.where(new, np.arange(len(pair)), 0))
     k = np.arange(len(pair)) - start
@@ -246,9 +246,12 @@ def _arrays(
     answer: npt.NDArray[np.int64] = np.full(shape, -1, np.int64)
     answer[where] = np.array(calls.answer)[order]
     told = np.array(calls.status)[order]
-    bare_answer = (told < 0) & (answer[where] < 0) & (np.array(calls.score)[order] == 0.0)
     # A worker none of whose answers is recorded shows no format failures.
-    bare_answer &= (answer >= 0).any(axis=(0, 2))[worker[order]]
+    answers: npt.NDArray[np.bool_] = np.bincount(
+        worker, np.array(calls.answer) >= 0, len(calls.workers)
+    ).astype(np.bool_)
+    wrong = np.array(calls.score)[order] == 0.0
+    bare_answer = (told < 0) & (answer[where] < 0) & wrong & answers[worker[order]]
     status: npt.NDArray[np.int64] = np.zeros(shape, np.int64)
     status[where] = np.where(bare_answer, int(Status.MALFORMED), np.maximum(told, 0))
     visible = has_statuses or has_answers

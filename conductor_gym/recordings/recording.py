@@ -101,6 +101,12 @@ def load_recording(name: str) -> Recording:
         DataFileError: A broken card or table; names file, line and repair.
     """
     card = load_recording_card(name)
+    gone = [table_path(file) for file in card.files if not table_path(file).is_file()]
+    if gone and card.downloads:
+        raise DataFileError(
+            f"table {gone[0]} does not exist. `conductor-gym fetch {name}` gets it "
+            f"({card.licence}, {card.origin})."
+        )
     return _read(card.model_dump_json(), stamps_of(card))
 
 
