@@ -99,10 +99,11 @@ def make_agents(learned: Learned) -> list[tuple[str, Policy]]:
         for name, model in (("nearest neighbours", near), ("ridge regression", line)):
             model.fit(learned.queries.features, learned.utility)
             found.append((name, _text_router(model, workers)))
-    most = max(LEAST_AGENTS, 2 * workers + 4)
+    # Some of these turn out to ask the same as another, and count once.
+    most = max(LEAST_AGENTS + 6, 2 * workers + 7)
     for share in MIXES:
         for a, b in pairwise(ranking):
-            if len(found) < most + 3:
+            if len(found) < most:
                 name = f"{share:g} {learned.workers[a]} + {1 - share:g} {learned.workers[b]}"
                 found.append((name, always(share * unit[a] + (1.0 - share) * unit[b])))
     return found

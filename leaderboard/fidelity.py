@@ -28,6 +28,22 @@ from conductor_gym.tasks.suite import Split
 from conductor_gym.workers.pool import Pool
 from conductor_gym.world import join
 
+MEASURES = (
+    "accuracy_mae",
+    "best_single_error",
+    "best_by_domain_error",
+    "oracle_error",
+    "phi_mae",
+    "majority_error",
+    "how_many_distance",
+    "cascade_mae",
+    "tokens_error",
+    "cost_error",
+    "cascade_cost_error",
+    "rank_tau",
+    "rank_regret",
+)
+"""Measures, each with ``value``, ``noise_floor`` and ``within``."""
 SIMULATED_QUERIES = 100_000
 """Simulated under as many keys as reach this, so that only the real side is noisy."""
 SPLITS = 200
@@ -246,8 +262,4 @@ def _shown(found: Statistics, pool: Pool, data: Split) -> dict[str, Any]:
 
 def measures(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The measures of one comparison by name."""
-    return {name: one for name, one in found.items() if _is_measure(one)}
-
-
-def _is_measure(value: Any) -> bool:
-    return isinstance(value, dict) and "noise_floor" in value
+    return {name: one for name, one in found.items() if name in MEASURES}

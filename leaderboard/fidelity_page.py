@@ -199,10 +199,19 @@ def _short(value: Any) -> str:
 
 
 def _trained(rows: list[dict[str, Any]]) -> list[str]:
-    keys = [k for k, v in rows[0].items() if not isinstance(v, dict | list)] if rows else []
-    lines = ["| " + " | ".join(key.replace("_", " ") for key in keys) + " |"]
-    lines.append("|" + " :-- |" * len(keys))
-    cells = [["" if row[k] is None else _short(row[k]) for k in keys] for row in rows]
+    keys = ("regime", "method", "benchmark", "best_single", "best_by_domain", "published")
+    lines = ["| " + " | ".join(key.replace("_", " ") for key in keys)]
+    lines[0] += " | informed oracle | best call in hindsight | position |"
+    lines.append("| :-- | :-- | :-- |" + " --: |" * 6)
+    cells = [
+        [
+            *(_short(row[key]) for key in keys),
+            _short(row["informed"]["mid"]),
+            _short(row["clairvoyant"]["mid"]),
+            _short(row["position"]),
+        ]
+        for row in rows
+    ]
     return [*lines, *(f"| {' | '.join(row)} |" for row in cells)]
 
 

@@ -68,7 +68,7 @@ def tetrachoric(one: Array, other: Array, together: Array) -> Array:
 
 
 def _errors(
-    h: Array, k: Array, correlation: Array, p: Array, q: Array, together: Array, queries: int
+    h: Array, k: Array, correlation: Array, p: Array, q: Array, together: Array, queries: Array
 ) -> Array:
     """Standard errors by the delta method, thresholds estimated from the same queries.
 
@@ -120,7 +120,9 @@ def pair_correlations(
         together = (here.T @ here / queries)[i, j] / (holds[i] * holds[j])
         together = np.clip(together, 0.0, np.minimum(inside[i], inside[j]))
         found = tetrachoric(probits[i], probits[j], together)
-        error = _errors(probits[i], probits[j], found, mean[i], mean[j], together, queries)
+        # Malformed answers tell nothing of a pair.
+        told = queries * holds[i] * holds[j]
+        error = _errors(probits[i], probits[j], found, mean[i], mean[j], together, told)
         which = np.full(len(i), d, np.int64)
         rows.append(Pairs(which, i.astype(np.int64), j.astype(np.int64), found, error))
     return Pairs(

@@ -25,10 +25,24 @@ def cached_njit(function: Callable[P, R]) -> Callable[P, R]:
     """
     compile_: Any = cast(Any, numba).njit
     try:
-        return cast(Callable[P, R], compile_(cache=True)(function))
+        compiled = compile_(cache=True)(function)
     except RuntimeError:
         # Neither the package's folder nor the user's cache can be written: compile each time.
         return cast(Callable[P, R], compile_(function))
+    _drop_unreadable_index(compiled)
+    return cast(Callable[P, R], compiled)
+
+
+def _drop_unreadable_index(compiled: Any) -> None:
+    """Remove a cache index that names types which this version no longer has.
+
+    numba unpickles an index of an older version before it looks at the key, and fails.
+    """
+    file = compiled._cache._cache_file
+    try:
+        file._load_index()
+    except Exception:
+        Path(file._index_path).unlink(missing_ok=True)
 
 
 def source_fingerprint() -> int:
