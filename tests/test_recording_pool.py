@@ -314,5 +314,5 @@ def test_a_call_that_gave_nothing_is_not_billed_unless_a_bill_is_recorded(write:
 def test_too_few_whole_queries_name_the_worker_that_lacks_most(tmp_path: Path):
     path = tmp_path / "few.csv"
     path.write_text("query,a,b\nq1,1,\nq2,0,1\nq3,1,\n", encoding="utf-8")
-    with pytest.raises(DataFileError, match="1 queries .* 'b' has the fewest, 1: .*complete_for"):
+    with pytest.raises(DataFileError, match=r"1 queries .* 'b' has the fewest, 1: .*complete_for"):
         [load_split(str(path), split) for split in ("train", "dev", "test")]
