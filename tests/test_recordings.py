@@ -234,7 +234,8 @@ def test_a_failed_call_is_worth_nothing_and_keeps_its_status(tmp_path: Path):
 def test_a_byte_order_mark_and_every_word_for_missing_are_understood(tmp_path: Path):
     words = ["", "NaN", "NA", "None", "null", " "]
     rows = "".join(f"q{i},{word},TRUE\n" for i, word in enumerate(words))
-    read = load_recording(csv_at(tmp_path, f"\ufeffquery,a,b\n{rows}z,False,0\n\n"))
+    read = load_recording(csv_at(tmp_path, f"\ufeffquery, a,b \n{rows}z,False,0\n\n"))
+    assert read.outcomes.workers == ("a", "b")
     assert read.queries.uids[0] == "q0"
     assert np.isnan(read.outcomes.score[:-1, 0, 0]).all()
     assert read.outcomes.score[-1, 0, 0] == 0.0
