@@ -1,6 +1,7 @@
 """What an observation may know: nothing of correctness before the end."""
 
 import csv
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,43 +47,53 @@ def test_observations_know_answers_only_up_to_equality_and_never_scores_or_luck(
         assert np.array_equal(array[0], array[1])
 
 
-def small_recording(folder: Path, edited: Callable[..., str], flip: bool) -> dict[str, str]:
-    """gsm8k's pool and suite over a table of 40 questions, right answers as given or flipped."""
+def small_recording(folder: Path, flip: bool) -> str:
+    """gsm8k's tables with 40 questions, right answers as given or flipped."""
     names = load_pool("gsm8k").worker_names
     (folder / "zeroeval").mkdir(parents=True)
     tables: dict[str, list[list[Any]]] = {
-        "gsm_questions.csv": [["id", "question"]],
-        "gsm_correct.csv": [["id", *names]],
-        "gsm_output_chars.csv": [["id", *names]],
+        "gsm_questions": [["id", "question"]],
+        "gsm_correct": [["id", *names]],
+        "gsm_output_chars": [["id", *names]],
     }
     for i in range(40):
         right = [(i * 7 + w * 3) % 5 < 3 for w in range(len(names))]
-        tables["gsm_questions.csv"].append([f"q{i}", f"What is {i} plus {i}?"])
-        tables["gsm_correct.csv"].append([f"q{i}", *(int(r != flip) for r in right)])
-        tables["gsm_output_chars.csv"].append([f"q{i}", *(100 * w + i for w in range(len(names)))])
+        tables["gsm_questions"].append([f"q{i}", f"What is {i} plus {i}?"])
+        tables["gsm_correct"].append([f"q{i}", *(int(r != flip) for r in right)])
+        tables["gsm_output_chars"].append([f"q{i}", *(100 * w + i for w in range(len(names)))])
     for name, rows in tables.items():
-        with (folder / "zeroeval" / name).open("w", newline="") as file:
+        with gzip.open(folder / "zeroeval" / f"{name}.csv.gz", "wt", newline="") as file:
             csv.writer(file).writerows(rows)
-    plain = (r'questions\.csv\.gz"', 'questions.csv"')
-    suite = edited("tasks/suites/gsm8k.toml", plain)
-    pool = edited(
-        "workers/pools/gsm8k.toml",
-        (r'correct\.csv\.gz"', 'correct.csv"'),
-        (r'chars\.csv\.gz"', 'chars.csv"'),
-    )
-    return {"pool": pool, "suite": suite}
+    return "gsm8k"
 
 
+def long_recording(folder: Path, flip: bool) -> str:
+    """A long table with answers, some of them blank, bills and latencies."""
+    folder.mkdir()
+    path = folder / "long.csv"
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["id", "text", "model", "score", "answer", "usd", "latency"])
+        for i in range(40):
+            for w in range(7):
+                right = ((i * 7 + w * 3) % 5 < 3) != flip
+                answer = "" if (i + w) % 4 == 0 else f"answer {(i + w) % 3}"
+                row = [f"q{i}", f"What is {i}?", f"m{w}", int(right), answer, 1e-4 * (w + 1), i + 1]
+                table.writerow(row)
+    return str(path)
+
+
+@pytest.mark.parametrize("make", [small_recording, long_recording])
 def test_flipping_every_recorded_outcome_shows_in_nothing_before_the_end(
-    tmp_path: Path, edited: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, make: Callable[[Path, bool], str], monkeypatch: pytest.MonkeyPatch
 ):
     views: list[Any] = []
     ends: list[float] = []
     for flip in (False, True):
         folder = tmp_path / f"recorded-{flip}"
-        files = small_recording(folder, edited, flip)
+        name = make(folder, flip)
         monkeypatch.setenv("CONDUCTOR_GYM_RECORDED", str(folder))
-        env = ConductorEnv(pool=files["pool"], suite=files["suite"], render_mode="ansi")
+        env = ConductorEnv(pool=name, suite=name, render_mode="ansi")
         observation, info = env.reset(seed=0)
         told: list[Any] = [{k: v.tolist() for k, v in observation.items()}, info]
         for action in ((0, SOLVE, 0), (3, SOLVE, 0), (3, VERIFY, 0)):

@@ -205,6 +205,8 @@ def test_an_unpriced_worker_is_an_error_that_says_how_to_price_it(write: Write, 
     assert recording_pool(path, workers=("c", "a"), prices=table).worker_names == ("c", "a")
     with pytest.raises(DataFileError, match="unknown worker 'd'"):
         recording_pool(path, workers=("d",), prices=table)
+    with pytest.raises(DataFileError, match="named twice: a"):
+        recording_pool(path, workers=("a", "b", "a"), prices=table)
 
 
 def test_a_folder_with_prices_is_a_pool_and_bills_tokens_at_them(write: Write, tmp_path: Path):

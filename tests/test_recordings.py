@@ -175,16 +175,17 @@ def test_columns_are_known_by_their_usual_names(tmp_path: Path, header: str):
 
 def test_answers_are_the_same_without_regard_to_case_and_spaces(tmp_path: Path):
     rows = 'q1,a,1,"The  Answer"\nq1,b,1,the answer\nq1,c,0,other\nq1,d,1,\nq1,e,0,\n'
-    rows += "q2,d,1,x\nq2,e,1,x\n"
+    rows += "q2,d,1,x\nq2,e,1,x\nq3,d,0,\n"
     found = load_recording(csv_at(tmp_path, f"query,worker,score,answer\n{rows}")).outcomes
     assert found.answer is not None
     a, b, c, d, e = found.answer[0, :, 0].tolist()
     assert a == b >= 0
     assert c not in (a, -1)
     assert d == e == -1
-    # No answer and no score: a visible failure. No answer but a score: only not recorded.
+    # d's blank answer scored: its answers are just not recorded. None of e's did: failures.
     assert found.status is not None
     assert found.status[0, :, 0].tolist() == [0, 0, 0, 0, int(Status.MALFORMED)]
+    assert found.status[2, 3, 0] == 0
 
 
 def test_the_last_number_of_an_answer_counts_where_the_card_says_so(tmp_path: Path):
@@ -233,7 +234,8 @@ def test_a_failed_call_is_worth_nothing_and_keeps_its_status(tmp_path: Path):
 def test_a_byte_order_mark_and_every_word_for_missing_are_understood(tmp_path: Path):
     words = ["", "NaN", "NA", "None", "null", " "]
     rows = "".join(f"q{i},{word},TRUE\n" for i, word in enumerate(words))
-    read = load_recording(csv_at(tmp_path, f"\ufeffquery,a,b\n{rows}z,False,0\n\n"))
+    read = load_recording(csv_at(tmp_path, f"\ufeffquery, a,b \n{rows}z,False,0\n\n"))
+    assert read.outcomes.workers == ("a", "b")
     assert read.queries.uids[0] == "q0"
     assert np.isnan(read.outcomes.score[:-1, 0, 0]).all()
     assert read.outcomes.score[-1, 0, 0] == 0.0

@@ -227,13 +227,8 @@ class Pool(StrictModel):
             if self.recording is None:
                 raise ValueError("a recorded pool needs `recording`, the name of one")
             return self
-        for section in (
-            "accuracy",
-            "output_tokens",
-            "format_failure",
-            "confidence_bias",
-            "model",
-        ):
+        needed = ("accuracy", "output_tokens", "format_failure", "confidence_bias", "model")
+        for section in needed:
             if not getattr(self, section):
                 raise ValueError(f"a simulated pool needs a [{section}] section")
         if not self.domains:

@@ -60,6 +60,9 @@ def recording_pool(
             f"{where}: {len(names)} workers, a pool holds at most {MAX_POOL}. Write a pool file "
             "that names some of them, or leave columns out."
         )
+    doubles = sorted({worker for worker in names if names.count(worker) > 1})
+    if doubles:
+        raise DataFileError(f"{where}: workers are named twice: {', '.join(doubles)}.")
     columns = [recording.column(worker) for worker in names]
     told = dict(zip(recording.outcomes.workers, recording.workers, strict=True))
     if prices is not None:

@@ -54,12 +54,12 @@ class _Bar:
     def __init__(self, bars: Progress, megabytes: float) -> None:
         self.total = 0
         self._bars = bars
-        self._task: TaskID = bars.add_task("fetching, bytes", total=megabytes * 1e6)
+        self._task: TaskID = bars.add_task("fetching, kB", total=megabytes * 1e3)
         self._file_is_done = False
 
     def update(self, amount: int) -> None:
         if not self._file_is_done:
-            self._bars.advance(self._task, amount)
+            self._bars.advance(self._task, amount / 1e3)
 
     def reset(self) -> None:
         self._file_is_done = True

@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from conductor_gym.errors import DataFileError
 from conductor_gym.recordings.table_file import as_number, is_missing
 
@@ -44,6 +47,32 @@ def out_of_range(path: Path, line: int, column: str, cell: str, kind: str) -> Da
         f"{path}, line {line}, column {column!r}: {cell[:60]!r} is not a {what} in "
         f"[{low:g}, {high:g}]. Leave a cell blank where there is no record."
     )
+
+
+def show_failures(
+    given: npt.NDArray[np.bool_],
+    blank: npt.NDArray[np.bool_],
+    score: npt.NDArray[np.float64],
+    worker: npt.NDArray[np.int64],
+    workers: int,
+) -> npt.NDArray[np.bool_]:
+    """Workers whose blank answers are visible format failures.
+
+    They have answers, and none of their blank ones scored: where one did, answers were lost on
+    the way, and a status that followed the score would tell who is right.
+
+    Args:
+        given: bool [calls], an answer is recorded.
+        blank: bool [calls], none is, and no status says why.
+        score: float64 [calls].
+        worker: int64 [calls], position of the worker.
+        workers: How many there are.
+
+    Returns:
+        bool [workers].
+    """
+    answered = np.bincount(worker, given, workers) > 0
+    return answered & (np.bincount(worker, blank & (score > 0.0), workers) == 0)
 
 
 def identity(cell: str, what: Literal["text", "last number"]) -> int:

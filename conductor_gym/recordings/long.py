@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from conductor_gym.errors import DataFileError
 from conductor_gym.recordings.card import RecordingCard
-from conductor_gym.recordings.cells import identity, measure
+from conductor_gym.recordings.cells import identity, measure, show_failures
 from conductor_gym.recordings.outcomes import Array, Outcomes
 from conductor_gym.recordings.queries import Queries, QueryFinder
 from conductor_gym.recordings.table_file import (
@@ -227,9 +227,9 @@ def _arrays(
             f"{calls.paths[0]}: {most} attempts of one call, at most {MAX_ATTEMPTS} are read. "
             f"Is column {card.outcomes.attempt!r} what it seems?"
         )
-    bare = sorted(set(calls.workers.values()) - set(np.unique(worker).tolist()))
-    if bare:
-        name = next(name for name, w in calls.workers.items() if w == bare[0])
+    unscored = sorted(set(calls.workers.values()) - set(np.unique(worker).tolist()))
+    if unscored:
+        name = list(calls.workers)[unscored[0]]
         raise DataFileError(
             f"{calls.paths[0]}: worker {name!r} has no score in any row. Remove its rows."
         )
@@ -245,15 +245,12 @@ def _arrays(
     kept = {name: values if np.isfinite(values).any() else None for name, values in found.items()}
     answer: npt.NDArray[np.int64] = np.full(shape, -1, np.int64)
     answer[where] = np.array(calls.answer)[order]
-    told = np.array(calls.status)[order]
-    # A worker none of whose answers is recorded shows no format failures.
-    answers: npt.NDArray[np.bool_] = np.bincount(
-        worker, np.array(calls.answer) >= 0, len(calls.workers)
-    ).astype(np.bool_)
-    wrong = np.array(calls.score)[order] == 0.0
-    bare_answer = (told < 0) & (answer[where] < 0) & wrong & answers[worker[order]]
+    told, given = np.array(calls.status), np.array(calls.answer) >= 0
+    blank = (told < 0) & ~given
+    failures = show_failures(given, blank, np.array(calls.score), worker, len(calls.workers))
+    bare = blank & failures[worker]
     status: npt.NDArray[np.int64] = np.zeros(shape, np.int64)
-    status[where] = np.where(bare_answer, int(Status.MALFORMED), np.maximum(told, 0))
+    status[where] = np.where(bare, int(Status.MALFORMED), np.maximum(told, 0))[order]
     visible = has_statuses or has_answers
     return Outcomes(
         tuple(calls.workers),

@@ -61,7 +61,7 @@ class QueryReader:
 
     def is_left_out(self, cells: Sequence[str]) -> bool:
         """Whether the card leaves this row out."""
-        return any(cells[at] in values for at, values in self._left_out)
+        return bool(self._left_out) and any(cells[at] in values for at, values in self._left_out)
 
     def domain(self, row: Row) -> str:
         """Domain of the query.

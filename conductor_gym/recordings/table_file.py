@@ -68,7 +68,7 @@ def open_table(path: Path) -> TableFile:
         )
     rows = _parquet_rows(path) if path.suffix == ".parquet" else _csv_rows(path)
     first = next(rows, None)
-    header = tuple(first.cells) if first else ()
+    header = tuple(name.strip() for name in first.cells) if first else ()
     if not header or header == ("",):
         raise DataFileError(f"{path}: empty; a header line and one row below it are needed.")
     other = next((mark for mark in "\t;" if len(header) == 1 and mark in header[0]), None)

@@ -6,7 +6,7 @@ import numpy as np
 
 from conductor_gym.errors import DataFileError, unknown_name
 from conductor_gym.recordings.card import OutcomeColumns, RecordingCard
-from conductor_gym.recordings.cells import LIMITS, identity, measure, out_of_range
+from conductor_gym.recordings.cells import LIMITS, identity, measure, out_of_range, show_failures
 from conductor_gym.recordings.detect import KNOWN_COLUMNS, SEPARATOR, find_columns
 from conductor_gym.recordings.outcomes import Array, Outcomes
 from conductor_gym.recordings.queries import Queries, QueryFinder
@@ -109,8 +109,12 @@ def read_wide(card: RecordingCard, queries: Queries, keys: dict[str, int]) -> Ou
     answer = malformed = None
     if answers:
         answer = np.stack([answers.get(n, [-1] * len(keys)) for n in workers], axis=1)
-        # A worker without a column of answers shows no format failures.
-        malformed = (answer < 0) & (score == 0.0) & np.array([n in answers for n in workers])
+        blank = (answer < 0) & np.isfinite(score)
+        worker = np.broadcast_to(np.arange(len(workers)), score.shape)
+        failures = show_failures(
+            answer.ravel() >= 0, blank.ravel(), score.ravel(), worker.ravel(), len(workers)
+        )
+        malformed = blank & failures
     return Outcomes(
         workers,
         score[:, :, None],
