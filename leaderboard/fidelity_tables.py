@@ -85,7 +85,8 @@ def _random_source(name: str, workers: tuple[str, ...], generator: np.random.Gen
     """Some workers that enough queries have a record of."""
     for _ in range(TRIES):
         size = int(generator.integers(SMALLEST_POOL, min(LARGEST_POOL, len(workers)) + 1))
-        chosen = sorted(generator.choice(len(workers), size, replace=False).tolist())
+        picked: Any = generator.permutation(len(workers))[:size]
+        chosen: list[int] = sorted(picked.tolist())
         source = find_source(name, tuple(workers[w] for w in chosen))
         rows = source.recording.complete_for(source.pool.worker_names)
         if len(rows) >= FEWEST_QUERIES:

@@ -143,7 +143,7 @@ def test_expected_solves_are_the_mean_of_first_solves_over_attempt_luck(
         pool = edited("workers/pools/paper.toml", (r"kappa = .*", kappa))
     config = EnvConfig(pool=pool, split="dev", latency_weight=0.1)
     engine = Engine(config, 2000)
-    slots, sums = np.arange(2000), np.zeros((3, 2000, 7))
+    slots, sums = np.arange(2000), np.zeros((4, 2000, 7))
     expected: Any = None
     for luck in range(60):  # another pass over the same queries: the same trouble, new attempts
         engine.start(slots, np.zeros_like(slots), slots + 2000 * luck, engine.new_observation())

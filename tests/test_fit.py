@@ -80,14 +80,16 @@ def test_standard_errors_of_correlations_are_what_repeated_tables_show() -> None
 
 def test_visible_format_failures_do_not_hide_what_workers_share() -> None:
     scores, domain = known_world(60_000)
-    fails = np.random.default_rng(3).random(scores[:, :, 0].shape) < 0.3
-    plain = pair_correlations(scores[:, :, 0], domain, 2, np.zeros((5, 2)))
-    masked = pair_correlations(
-        np.where(fails, 0.0, scores[:, :, 0]), domain, 2, np.full((5, 2), 0.3)
-    )
+    first: Any = scores[:, :, 0]
+    random: Any = np.random.default_rng(3)
+    fails: Any = random.random(first.shape) < 0.3
+    seen: Any = np.stack([fails[domain == d].mean(axis=0) for d in range(2)], axis=1)
+    failed: Any = np.where(fails, 0.0, first)
+    plain = pair_correlations(first, domain, 2, np.zeros((5, 2)))
+    masked = pair_correlations(failed, domain, 2, seen)
     gap = np.abs(masked.correlation - plain.correlation)
     assert (gap < 4.0 * np.hypot(masked.error, plain.error)).all()
-    blind = pair_correlations(np.where(fails, 0.0, scores[:, :, 0]), domain, 2, np.zeros((5, 2)))
+    blind = pair_correlations(failed, domain, 2, np.zeros((5, 2)))
     assert (blind.correlation < masked.correlation - 0.03).all(), "it matters"
 
 

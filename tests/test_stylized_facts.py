@@ -102,7 +102,10 @@ def test_errors_go_together_and_the_oracle_is_far_below_that_of_independent_ones
 SELF_CORRECTING = (GPT5, CLAUDE, DEEPSEEK, QWEN, GEMMA)
 
 
-@under(high="revise_own is 0.1 probits at high: rereading one's own output is assumed to help")
+OPTIMISTIC = "revise_own is 0.1 probits at high: rereading one's own output is assumed to help"
+
+
+@under(high=OPTIMISTIC)
 def test_rereading_and_revising_one_s_own_answer_does_not_help(mix: Mix, assumptions: str):
     """Huang et al. 2023, "Large Language Models Cannot Self-Correct Reasoning Yet"."""
     config = mix(assumptions, size=3 * N)
@@ -116,7 +119,7 @@ def test_rereading_and_revising_one_s_own_answer_does_not_help(mix: Mix, assumpt
     assert not mean("gain in accuracy", np.mean(gains, axis=0)).clearly_above(0.0)
 
 
-@under()
+@under(high=OPTIMISTIC)
 def test_revising_what_one_rejected_oneself_does_not_help(mix: Mix, assumptions: str):
     """Huang et al. 2023, "Large Language Models Cannot Self-Correct Reasoning Yet".
 
