@@ -10,7 +10,7 @@ STEPS ?= 2200000
 RECORDED_TRACK ?= mmlu-pro
 
 .DEFAULT_GOAL := help
-.PHONY: help install leaderboard test check clean
+.PHONY: help install leaderboard fidelity test check clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,9 @@ leaderboard: $(VENV)/installed ## Train quick PPO policies, score every agent, p
 	  echo "no recorded tables (CONDUCTOR_GYM_RECORDED is not set): simulated track only"; \
 	fi
 	$(BIN)/conductor-gym report
+
+fidelity: $(VENV)/installed ## Hold fitted pools and predictions against reality, write docs/fidelity.md
+	$(BIN)/conductor-gym fidelity --random-pools 20 --page docs/fidelity.md
 
 test: $(VENV)/installed ## Run the tests
 	$(BIN)/pytest -n 2
