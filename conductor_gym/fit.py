@@ -77,7 +77,7 @@ class Source:
             first(found.tokens_out),
             first(found.seconds),
             None if found.answer is None else found.answer[rows][:, columns, 0],
-            None if found.malformed is None else found.malformed[rows][:, columns, 0],
+            None if found.malformed is None else found.malformed[rows][:, columns],
             None if told.choices is None else told.choices[rows],
             Path(self.recording.card.outcomes.files[0]).name,
         )

@@ -71,7 +71,7 @@ def test_tetrachoric_inverts_the_bivariate_normal(correlation: float) -> None:
 
 def test_standard_errors_of_correlations_are_what_repeated_tables_show() -> None:
     tables = [known_world(600, seed) for seed in range(150)]
-    found = [pair_correlations(s[:, :, 0], d, 2, np.zeros((5, 2))) for s, d in tables]
+    found = [pair_correlations(s[:, :, 0], d, 2) for s, d in tables]
     # Medians: a table with an empty cell tells nothing about its pair, and says so.
     low, high = np.quantile([p.correlation for p in found], [0.16, 0.84], axis=0)
     seen, told = (high - low) / 2.0, np.median([p.error for p in found], axis=0)
@@ -83,13 +83,12 @@ def test_visible_format_failures_do_not_hide_what_workers_share() -> None:
     first: Any = scores[:, :, 0]
     random: Any = np.random.default_rng(3)
     fails: Any = random.random(first.shape) < 0.3
-    seen: Any = np.stack([fails[domain == d].mean(axis=0) for d in range(2)], axis=1)
     failed: Any = np.where(fails, 0.0, first)
-    plain = pair_correlations(first, domain, 2, np.zeros((5, 2)))
-    masked = pair_correlations(failed, domain, 2, seen)
+    plain = pair_correlations(first, domain, 2)
+    masked = pair_correlations(failed, domain, 2, fails)
     gap = np.abs(masked.correlation - plain.correlation)
     assert (gap < 4.0 * np.hypot(masked.error, plain.error)).all()
-    blind = pair_correlations(failed, domain, 2, np.zeros((5, 2)))
+    blind = pair_correlations(failed, domain, 2)
     assert blind.correlation.mean() < masked.correlation.mean() - 0.03, "it matters"
 
 
@@ -124,7 +123,7 @@ def test_a_fit_recovers_what_workers_share(family: bool) -> None:
 def test_noise_alone_is_not_taken_for_differences_between_domains() -> None:
     scores, domain = known_world(1500)
     same = np.random.default_rng(0).integers(0, 6, len(domain))
-    pairs = pair_correlations(scores[:, :, 0][domain == 0], same[domain == 0], 6, np.zeros((5, 6)))
+    pairs = pair_correlations(scores[:, :, 0][domain == 0], same[domain == 0], 6)
     shared = fit_shared(pairs, 5, 6)
     assert shared.domain_spread < 0.06
     a, scale = one_factor(pairs, 5, 6)
@@ -151,11 +150,11 @@ def test_a_fit_is_the_same_every_time() -> None:
 def test_repeated_attempts_give_the_share_that_persists(kappa: float) -> None:
     scores, domain = known_world(20_000, attempts=2, kappa=kappa)
     shared = (LOADINGS * np.sqrt(SHARED)[:, None]) ** 2
-    found = fit_kappa(scores, domain, shared, np.zeros((5, 2)))
+    found = fit_kappa(scores, domain, shared)
     assert found is not None
     assert found.value == pytest.approx(kappa, abs=0.05)
     assert found.low <= found.value <= found.high
-    assert fit_kappa(scores[:, :, :1], domain, shared, np.zeros((5, 2))) is None
+    assert fit_kappa(scores[:, :, :1], domain, shared) is None
 
 
 def text_world(share: float, queries: int = 6000) -> tuple[Any, Any, Any]:

@@ -42,7 +42,7 @@ class Table(NamedTuple):
         tokens_out: float64 [queries, workers], or None.
         seconds: float64 [queries, workers], or None.
         answer: int64 [queries, workers], or None.
-        malformed: bool [queries, workers], or None.
+        malformed: bool [queries, workers, attempts], or None.
         choices: float64 [queries], or None.
         source: File name for errors.
     """
@@ -135,11 +135,11 @@ def _accuracies(table: Table) -> tuple[Array, Array, Array]:
         spread = here.var(axis=0) if n else np.full(shape[0], 0.25)
         error[:, d] = np.sqrt(np.maximum(spread, 0.5 / max(n, 1) ** 2) / max(n, 1))
         if table.malformed is not None and n:
-            failures[:, d] = table.malformed[rows].mean(axis=0)
+            failures[:, d] = table.malformed[rows][:, :, 0].mean(axis=0)
     return accuracy, error, np.minimum(failures, 0.999 * (1.0 - accuracy))
 
 
-def _bootstrap(table: Table, failures: Array, seed: int) -> tuple[Array, Array]:
+def _bootstrap(table: Table, seed: int) -> tuple[Array, Array]:
     """Standard errors of rho [domains] and of the loadings [workers], one factor each time."""
     first = table.scores[:, :, 0]
     workers, domains = len(table.workers), len(table.domains)
@@ -148,7 +148,8 @@ def _bootstrap(table: Table, failures: Array, seed: int) -> tuple[Array, Array]:
     loadings: list[Array] = []
     for _ in range(RESAMPLES):
         rows = generator.integers(0, len(first), len(first))
-        pairs = pair_correlations(first[rows], table.domain[rows], domains, failures)
+        bad = None if table.malformed is None else table.malformed[rows][:, :, 0]
+        pairs = pair_correlations(first[rows], table.domain[rows], domains, bad)
         if len(pairs.domain) == 0:
             continue
         a, scale = one_factor(pairs, workers, domains)
@@ -179,7 +180,8 @@ def fit_outcomes(table: Table, seed: int = 0) -> Fitted:
     first = table.scores[:, :, 0]
     workers, domains = len(table.workers), len(table.domains)
     accuracy, error, failures = _accuracies(table)
-    pairs = pair_correlations(first, table.domain, domains, failures)
+    bad = None if table.malformed is None else table.malformed[:, :, 0]
+    pairs = pair_correlations(first, table.domain, domains, bad)
     if len(pairs.domain) == 0:
         raise DataFileError(
             f"{table.source}: on no domain are two workers ever both right and wrong, so nothing "
@@ -187,7 +189,7 @@ def fit_outcomes(table: Table, seed: int = 0) -> Fitted:
         )
     shared = fit_shared(pairs, workers, domains)
     communality = (shared.loadings**2).sum(axis=2)
-    rho_error, loading_error = _bootstrap(table, failures, seed)
+    rho_error, loading_error = _bootstrap(table, seed)
     text = TextFit(0.0, 0.0, 0.0, 0.0, None, None)
     if table.features is not None:
         probits = np.asarray(ndtri(np.minimum(accuracy / (1.0 - failures), 0.9995)), np.float64)
@@ -211,7 +213,7 @@ def fit_outcomes(table: Table, seed: int = 0) -> Fitted:
         text,
         None if table.tokens_out is None else fit_tokens(table.tokens_out, table.domain, domains),
         None if table.seconds is None else fit_latency(table.seconds, table.tokens_out),
-        fit_kappa(table.scores, table.domain, communality, failures),
+        fit_kappa(table.scores, table.domain, communality, table.malformed),
         None
         if table.answer is None
         else fit_attractor(first, table.answer, table.domain, domains, tails),

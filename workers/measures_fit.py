@@ -87,7 +87,10 @@ def fit_latency(seconds: Array, tokens: Array | None) -> Latency:
 
 
 def fit_kappa(
-    scores: Array, domain: npt.NDArray[np.int64], shared: Array, failures: Array
+    scores: Array,
+    domain: npt.NDArray[np.int64],
+    shared: Array,
+    malformed: npt.NDArray[np.bool_] | None = None,
 ) -> Estimate | None:
     """Share of a worker's own residual that persists between attempts.
 
@@ -97,7 +100,7 @@ def fit_kappa(
         scores: float64 [queries, workers, attempts], NaN where not recorded.
         domain: int64 [queries].
         shared: float64 [domains, workers], c.
-        failures: float64 [workers, domains].
+        malformed: bool [queries, workers, attempts], or None.
 
     Returns:
         The estimate, None without repeated attempts.
@@ -110,8 +113,8 @@ def fit_kappa(
             rows = np.isfinite(two).all(axis=1)
             if not rows.any():
                 continue
-            both = np.repeat(failures[w : w + 1], 2, axis=0)
-            pairs = pair_correlations(two[rows], domain[rows], domains, both)
+            bad = None if malformed is None else malformed[rows][:, w, [0, k]]
+            pairs = pair_correlations(two[rows], domain[rows], domains, bad)
             rest = 1.0 - shared[pairs.domain, w]
             value = (pairs.correlation - shared[pairs.domain, w]) / rest
             found += list(zip(value.tolist(), (pairs.error / rest).tolist(), strict=True))

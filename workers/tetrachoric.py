@@ -91,38 +91,39 @@ def _errors(
 
 
 def pair_correlations(
-    scores: Array, domain: npt.NDArray[np.int64], domains: int, failures: Array
+    scores: Array,
+    domain: npt.NDArray[np.int64],
+    domains: int,
+    malformed: npt.NDArray[np.bool_] | None = None,
 ) -> Pairs:
     """Correlations of all pairs of workers on all domains.
 
-    Scores between 0 and 1 count by their products: as if they were probabilities of being right.
+    A pair is looked at on the queries that both answered in good form. Scores between 0 and 1
+    count by their products: as if they were probabilities of being right.
 
     Args:
         scores: float64 [queries, workers] in [0, 1].
         domain: int64 [queries].
         domains: Number of domains.
-        failures: float64 [workers, domains], share of malformed answers, taken as independent.
+        malformed: bool [queries, workers], visible format failures; None where there are none.
     """
     rows: list[Pairs] = []
     first, second = np.tril_indices(scores.shape[1], -1)
     for d in range(domains):
         here = scores[domain == d]
-        queries = len(here)
-        if queries == 0:
-            continue
-        holds = 1.0 - failures[:, d]
-        mean = here.mean(axis=0) / holds
-        varies = (mean > 0.0) & (mean < 1.0)
-        use = varies[first] & varies[second]
-        i, j = first[use], second[use]
-        inside = np.clip(mean, 0.5 / queries, 1.0 - 0.5 / queries)
-        probits = np.asarray(ndtri(inside), np.float64)
-        together = (here.T @ here / queries)[i, j] / (holds[i] * holds[j])
-        together = np.clip(together, 0.0, np.minimum(inside[i], inside[j]))
-        found = tetrachoric(probits[i], probits[j], together)
-        # Malformed answers tell nothing of a pair.
-        told = queries * holds[i] * holds[j]
-        error = _errors(probits[i], probits[j], found, mean[i], mean[j], together, told)
+        formed = np.ones_like(here) if malformed is None else 1.0 - malformed[domain == d]
+        here = here * formed
+        queries = (formed.T @ formed)[first, second]
+        size = np.maximum(queries, 1.0)
+        right = here.T @ formed  # [worker, other]: right where the other is in good form
+        p, q = right[first, second] / size, right[second, first] / size
+        use = (p > 0.0) & (p < 1.0) & (q > 0.0) & (q < 1.0)
+        i, j, p, q, size = first[use], second[use], p[use], q[use], size[use]
+        p, q = (np.clip(share, 0.5 / size, 1.0 - 0.5 / size) for share in (p, q))
+        h, k = np.asarray(ndtri(p), np.float64), np.asarray(ndtri(q), np.float64)
+        together = np.clip((here.T @ here)[i, j] / size, 0.0, np.minimum(p, q))
+        found = tetrachoric(h, k, together)
+        error = _errors(h, k, found, p, q, together, size)
         which = np.full(len(i), d, np.int64)
         rows.append(Pairs(which, i.astype(np.int64), j.astype(np.int64), found, error))
     return Pairs(
