@@ -12,7 +12,7 @@ from conductor_gym.dynamics.state import N_NORMALS, WORKER_DTYPE, Records
 from conductor_gym.errors import ConfigError
 from conductor_gym.spaces import EMBEDDING_WIDTH, N_DOMAINS, QUERY_WIDTH
 from conductor_gym.types import MICROSECONDS, N_SUBTASKS, Assumptions, Subtask
-from conductor_gym.workers.calibration import probit, uncapped_mean
+from conductor_gym.workers.calibration import probit, solve_rho, uncapped_mean
 from conductor_gym.workers.pool import Pool, TextTable, WorkerCard, end_points, resolve
 from conductor_gym.workers.simulated_tables import (
     ABILITY_DTYPE,
@@ -123,6 +123,28 @@ def told_by_text(pool: Pool, text: TextTable, data: SuiteTables) -> npt.NDArray[
     return told
 
 
+def _rho(
+    pool: Pool, domain: str, accuracy: dict[str, dict[str, float]], assumptions: Assumptions
+) -> float:
+    """Shared share of variance; solved again from a published oracle at the ends of assumptions.
+
+    The file's value meets the oracle at mid format failures. With others it would miss it.
+    """
+    card = pool.domains[domain]
+    if card.published_oracle is None or assumptions == "mid":
+        return resolve(card.rho, assumptions)
+    names = pool.worker_names
+    failures = [pool.failure(name, domain) for name in names]
+    try:
+        return solve_rho(
+            card.published_oracle.value,
+            [accuracy[name][domain] for name in names],
+            [0.0 if f is None else resolve(f, assumptions) for f in failures],
+        )
+    except ValueError:  # no rho meets the oracle at these failures
+        return resolve(card.rho, assumptions)
+
+
 def simulated_tables(pool: Pool, data: SuiteTables, assumptions: Assumptions) -> SimulatedTables:
     """Tables of a simulated pool on a suite's queries.
 
@@ -152,12 +174,13 @@ def simulated_tables(pool: Pool, data: SuiteTables, assumptions: Assumptions) ->
     tokens = pool.token_means()
     value = {name: resolve(getattr(card, name), assumptions) for name in type(card).model_fields}
 
+    rhos = {domain: _rho(pool, domain, accuracy.values, assumptions) for domain in domains}
     abilities = np.zeros((len(pool.workers), len(domains)), ABILITY_DTYPE)
     for w, worker in enumerate(pool.workers):
         for d, domain in enumerate(domains):
             number = pool.failure(worker.name, domain)
             failure = 0.0 if number is None else resolve(number, assumptions)
-            rho = resolve(pool.domains[domain].rho, assumptions)
+            rho = rhos[domain]
             row = abilities[w, d]
             row["z"] = probit(accuracy.values[worker.name][domain], failure)
             loadings = pool.loadings_of(worker.name, domain)
