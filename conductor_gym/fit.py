@@ -30,16 +30,18 @@ class Source:
         pool: Recorded pool of these workers, with prices.
         recording: The outcomes.
         card: Which queries: those with a record of every one of these workers.
+        salt: Another one cuts the queries into other splits.
     """
 
     table: str
     pool: Pool
     recording: Recording
     card: RecordedCard
+    salt: str = ""
 
     def split(self, name: str) -> Split:
         """The queries of one split."""
-        return recorded_split(self.recording.card.name, self.card, name)
+        return recorded_split(self.recording.card.name, self.card, name, self.salt)
 
     @property
     def has_costs(self) -> bool:

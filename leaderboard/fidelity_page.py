@@ -139,9 +139,9 @@ def _random_pools(found: dict[str, Any]) -> list[str]:
     lines = [
         "## Random pools of 4 to 12 workers",
         "",
-        "Each pool is fitted and held against unseen queries as above. Share of pools within the "
-        "noise floor, and median of difference over floor. Two real halves would be within in "
-        "95 % of the cases.",
+        "Random workers, and random queries to fit and to hold out. Share of pools within the "
+        "noise floor, and median of difference over floor. Real outcomes held against other real "
+        "outcomes would be within in 95 % of the cases.",
         "",
         "| measure | " + " | ".join(f"`{n}` ({one['pools']} pools)" for n, one in found.items()),
         "| :-- |" + " --: |" * len(found),

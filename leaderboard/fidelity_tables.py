@@ -1,5 +1,6 @@
 """Which recorded tables `fidelity` knows, and random pools of their workers."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,8 +65,10 @@ def pick_random_pools(tables: list[str], pools: int, bar: Progress, seed: int = 
         generator = np.random.Generator(np.random.Philox(key=[seed, len(workers)]))
         rows: list[dict[str, Any]] = []
         task = bar.add_task(f"{name}: random pools", total=pools)
-        for _ in range(pools):
-            rows.append(compare(_random_source(name, workers, generator)))
+        for k in range(pools):
+            source = _random_source(name, workers, generator)
+            # Other queries are fitted and held out each time.
+            rows.append(compare(replace(source, salt=f" {k}")))
             bar.advance(task)
         names = list(measures(rows[0]))
         found[name] = {

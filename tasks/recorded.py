@@ -32,13 +32,14 @@ def merged_domains(names: list[str]) -> dict[str, str]:
     return {name: name if name in kept else OTHER for name in by_size}
 
 
-def recorded_split(suite: str, card: RecordedCard, split: str) -> Split:
+def recorded_split(suite: str, card: RecordedCard, split: str, salt: str = "") -> Split:
     """Read one split. A hash of a query's id alone decides which split it belongs to.
 
     Args:
         suite: Name of the suite.
         card: Which queries of which recording.
         split: Name of the split.
+        salt: Another one cuts the queries in another way; the suite's own splits have none.
 
     Raises:
         DataFileError: Missing or broken files, or too few queries.
@@ -54,9 +55,8 @@ def recorded_split(suite: str, card: RecordedCard, split: str) -> Split:
     k = list(shares).index(split)
     low, high = bounds[k], bounds[k + 1] if k + 1 < len(shares) else 1.0
     # Of the query alone: it stays in its split whatever workers and queries are left out.
-    place = {
-        i: uid_word(f"split of {recording.card.name}/{told.uids[i]}") / 2**64 for i in rows.tolist()
-    }
+    head = f"split{salt} of {recording.card.name}"
+    place = {i: uid_word(f"{head}/{told.uids[i]}") / 2**64 for i in rows.tolist()}
     inside = [i for i, at in place.items() if low <= at < high]
     chosen = sorted(inside, key=place.__getitem__)
     if not chosen:
