@@ -76,13 +76,22 @@ class Source:
             None
             if split.prompts is None
             else split.features[:, list(TEXT_COLUMNS)].astype(np.float64),
-            first(found.tokens_out),
+            self._tokens(first(found.tokens_out), first(found.usd)),
             first(found.seconds),
             None if found.answer is None else found.answer[rows][:, columns, 0],
             None if found.malformed is None else found.malformed[rows][:, columns],
             None if told.choices is None else told.choices[rows],
             Path(self.recording.card.outcomes.files[0]).name,
         )
+
+    def _tokens(
+        self, tokens: npt.NDArray[np.float64] | None, usd: npt.NDArray[np.float64] | None
+    ) -> npt.NDArray[np.float64] | None:
+        """Output tokens; where only bills are recorded, those that the pool's prices stand for."""
+        if tokens is not None or usd is None:
+            return tokens
+        prices = np.array([card.usd_per_m_output for card in self.pool.workers])
+        return usd * 1e6 / np.maximum(prices, 1e-9)
 
 
 def find_source(

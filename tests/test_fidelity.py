@@ -136,6 +136,22 @@ def test_recorded_calls_are_the_tables_own(made: Path) -> None:
     assert np.array_equal(single_calls(source.pool, data).quality, source.scores(data))
 
 
+def test_bills_without_tokens_are_met_in_the_simulation(tmp_path: Path) -> None:
+    path = made_table(tmp_path)
+    header, *rows = path.read_text(encoding="utf-8").splitlines()
+    generator = np.random.default_rng(5)
+    mean = np.array([1e-4, 2e-4, 5e-4, 1e-3, 2e-3])
+    bills = mean * np.exp(generator.normal(-0.125, 0.5, (len(rows), 5)))
+    lines = [header + "".join(f",w{w}|total_cost" for w in range(5))]
+    lines += [r + "".join(f",{b:.8f}" for b in bill) for r, bill in zip(rows, bills, strict=True)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    found = compare(find_source(str(path)), ranks=False)
+    assert found["costs_are_recorded"]
+    assert found["cost_error"]["within"]
+    simulated = list(found["simulated"]["usd"].values())
+    np.testing.assert_allclose(simulated, mean, rtol=0.06)
+
+
 def test_graded_domains_are_left_out_and_named(tmp_path: Path) -> None:
     path = made_table(tmp_path)
     header, *rows = path.read_text(encoding="utf-8").splitlines()

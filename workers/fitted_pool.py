@@ -18,8 +18,8 @@ SPEED = {"tokens_per_second": 50.0, "ttft_seconds": 0.7, "ttft_sigma": 0.5}
 OUTPUT_TOKENS, TOKEN_SIGMA = 300.0, 0.5
 """Where a table counts no tokens (assumed)."""
 MOST_SHARED = 0.9999
-EVERYWHERE = 1e-6
-"""Smallest rho that is written: relative loadings need one above 0."""
+SMALLEST_RHO = 1e-6
+"""Relative loadings need one above 0."""
 
 
 def _assumed(value: float, note: str) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def _domains(fitted: Fitted, domains: tuple[str, ...], origin: str) -> dict[str,
                 rho + spread,
                 f"{origin}: mean share of a worker's variance that is shared; interval from a "
                 "bootstrap over queries",
-                EVERYWHERE,
+                SMALLEST_RHO,
                 MOST_SHARED,
             ),
             "attractor": attractor,
@@ -117,7 +117,7 @@ def _loadings(fitted: Fitted, names: tuple[str, ...], domains: tuple[str, ...]) 
         name: {
             domain: [
                 round(float(a), 4)
-                for a in shared[d, w] / np.sqrt(max(float(fitted.rho[d]), EVERYWHERE))
+                for a in shared[d, w] / np.sqrt(max(float(fitted.rho[d]), SMALLEST_RHO))
             ]
             for d, domain in enumerate(domains)
         }

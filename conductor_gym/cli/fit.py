@@ -91,11 +91,6 @@ def fit(
         f"of difficulty and {text.r2_own:.3f} ± {text.r2_own_error:.3f} of workers' own trouble\n"
         f"-> {out} (what no single call tells is borrowed and marked `assumed` in it)\n"
         f"hold it against unseen queries: conductor-gym fidelity {out}\n"
-        f'play on it: gym.make("Conductor-v0", pool="{out}", suite="{_suite(source.table)}"'
+        f'play on it: gym.make("Conductor-v0", pool="{out}", suite="{source.table}"'
         f"{f', max_workers={len(pool.workers)}' if len(pool.workers) > 8 else ''})"
     )
-
-
-def _suite(table: str) -> str:
-    """The suite whose queries were fitted: a recorded pool's is named like it."""
-    return table
