@@ -53,8 +53,8 @@ NOT_COVERED = (
     "paper's baselines are not known here.",
     "`aggregate` picks among the answers it sees; it never writes one that nobody gave.",
     "A `solve` that sees earlier attempts gains nothing from them, it is only distracted.",
-    "`revise` without a verdict shifts the margin by 0 to 0.1 probits: that self-reflection could "
-    "harm beyond distraction is outside the range.",
+    "Rereading one's own answer shifts the margin by -0.1 to 0.1 probits, once and not with every "
+    "turn.",
     "Format failures are drawn anew at each attempt; a worker that always fails on a query is not "
     "simulated.",
     "Loadings are 1 and errors normal given one shared difficulty; families of related workers are "

@@ -181,6 +181,24 @@ def test_what_text_tells_about_difficulty_is_recovered(share: float) -> None:
         assert fitted.text.delta.weights[0] > 0, "larger is harder"
 
 
+def test_a_table_whose_text_tells_of_workers_alone_gives_a_pool_that_can_be_played(
+    own_table: Path,
+) -> None:
+    from conductor_gym.leaderboard.fidelity import simulated_calls
+    from conductor_gym.workers.fitted_pool import fitted_pool
+    from conductor_gym.workers.text_fit import TextFit, TextFunction
+
+    source = find_source(str(own_table))
+    pool, fitted = fit_source(source, "train", "own")
+    assert pool.fitted_on is not None
+    function = TextFunction(np.linspace(-1.0, 1.0, 40), np.zeros(2))
+    text = TextFit(0.0, 0.01, 0.1, 0.01, None, (function,) * 5)
+    made = fitted_pool("own", source.pool, ("d0", "d1"), fitted._replace(text=text), pool.fitted_on)
+    assert made.text is not None
+    assert made.text.delta is None
+    assert simulated_calls(made, source.split("test"), 100).quality.shape[1] == 5
+
+
 def test_posterior_difficulty_rises_with_wrong_answers() -> None:
     loadings = np.tile((LOADINGS * np.sqrt(SHARED)[:, None])[:, :, None], (1, 1, 1))
     scores = np.tril(np.ones((6, 5)), -1)  # row k: the first k workers right

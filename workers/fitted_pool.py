@@ -217,12 +217,12 @@ def fitted_pool(
             for w, worker in enumerate(names)
             if failures[w].any()
         }
-    if fitted.text.delta is not None:
-        own = fitted.text.own or ()
+    if fitted.text.delta is not None or fitted.text.own is not None:
+        delta, own = fitted.text.delta, fitted.text.own or ()
         values["text"] = {
             "source": "fitted",
             "note": f"{origin}: ridge regression, variance 1 over these queries",
-            "delta": _text_function(fitted.text.delta, domains),
+            "delta": None if delta is None else _text_function(delta, domains),
             "eta": {n: _text_function(f, domains) for n, f in zip(names, own, strict=bool(own))},
         }
     return Pool.model_validate(values)

@@ -51,13 +51,13 @@ class TextTable(StrictModel):
     """What a query's text tells, in units of a standard normal over the queries of the fit.
 
     Attributes:
-        delta: About the difficulty.
+        delta: About the difficulty; nothing where not given.
         eta: About each worker's own trouble, by worker; nothing where not named.
     """
 
     source: Source
     note: str
-    delta: TextWeights
+    delta: TextWeights | None = None
     eta: dict[str, TextWeights]
 
 
