@@ -11,6 +11,7 @@ from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
 from conductor_gym.errors import ConfigError, DataFileError, UnknownNameError
 from conductor_gym.fit import find_source, fit_source, write_pool
+from conductor_gym.workers.calibration import skewed, skewed_probit
 from conductor_gym.workers.factors import fit_shared, one_factor
 from conductor_gym.workers.fitting import Fitted, Table, fit_outcomes
 from conductor_gym.workers.measures_fit import fit_attractor, fit_kappa, fit_latency, fit_tokens
@@ -141,6 +142,40 @@ def test_a_fit_is_the_same_every_time() -> None:
     one, other = (fit_outcomes(table(*known_world(800))) for _ in range(2))
     assert np.array_equal(one.shared.loadings, other.shared.loadings)
     assert np.array_equal(one.rho_error, other.rho_error)
+
+
+@pytest.mark.parametrize("skew", [-0.2, 0.0, 0.15])
+def test_a_skew_difficulty_is_recovered_and_leaves_accuracies_and_pairs_as_they_are(
+    skew: float,
+) -> None:
+    generator: Any = np.random.default_rng(6)
+    n = 40_000
+    domain = np.arange(n) % 2
+    strength = LOADINGS * np.sqrt(SHARED[domain])[:, None]
+    lack = strength * skewed(generator.standard_normal((n, 1)), skew)
+    lack = lack + np.sqrt(1.0 - strength**2) * generator.standard_normal((n, 5))
+    scores = (lack < BORDERS[domain]).astype(float)
+    found = fit_outcomes(table(scores[:, :, None], domain))
+    # Further factors take a part of it, so only sign and size are told.
+    assert 0.4 * abs(skew) - 0.02 < found.skew.value * (np.sign(skew) or 1.0)
+    assert abs(found.skew.value) < abs(skew) + 0.03
+    assert found.skew.error < 0.03
+    pool = np.tril_indices(5, -1)
+    for d in range(2):
+        here = scores[domain == d]
+        loadings = found.shared.loadings[d]
+        z = skewed_probit(found.accuracy[:, d], loadings[:, 0], found.skew.value)
+        delta = skewed(generator.standard_normal((200_000, 1)), found.skew.value)
+        rest = np.sqrt(1.0 - (loadings**2).sum(axis=1))
+        lack = delta * loadings[:, 0] + rest * generator.standard_normal((200_000, 5))
+        others = loadings[:, 1:]
+        lack = lack + generator.standard_normal((200_000, others.shape[1])) @ others.T
+        made = (lack < z).astype(float)
+        np.testing.assert_allclose(made.mean(axis=0), here.mean(axis=0), atol=0.01)
+        together = made.T @ made / len(made) - here.T @ here / len(here)
+        np.testing.assert_allclose(together[pool], 0.0, atol=0.015)
+        # The oracle was not used.
+        assert made.max(axis=1).mean() == pytest.approx(here.max(axis=1).mean(), abs=0.012)
 
 
 # --- what else a table tells ---------------------------------------------------------------------

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from conductor_gym.workers.calibration import MOST_SKEW
 from conductor_gym.workers.fitting import Z95, Fitted
 from conductor_gym.workers.measures_fit import Estimate
 from conductor_gym.workers.pool import FittedOn, Pool, WorkerCard, end_points, load_pool
@@ -63,6 +64,15 @@ def _model(fitted: Fitted, origin: str) -> dict[str, Any]:
         model["kappa"] = _estimate(fitted.kappa, f"{origin}: repeated attempts of one worker")
     persistent = model["kappa"]
     kappa = float(persistent["value" if "value" in persistent else "mid"])
+    spread = Z95 * fitted.skew.error
+    model["difficulty_skew"] = _fitted(
+        fitted.skew.value,
+        fitted.skew.value - spread,
+        fitted.skew.value + spread,
+        f"{origin}: third moment of how many workers are right, shrunk by its standard error",
+        -MOST_SKEW,
+        MOST_SKEW,
+    )
     text = fitted.text
     model["r2_delta"] = _fitted(
         text.r2_delta,

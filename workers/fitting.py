@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from conductor_gym.errors import DataFileError
+from conductor_gym.workers.calibration import skewed_probit
 from conductor_gym.workers.factors import Shared, fit_shared, one_factor
 from conductor_gym.workers.measures_fit import (
     Estimate,
@@ -22,6 +22,7 @@ from conductor_gym.workers.measures_fit import (
     fit_tokens,
 )
 from conductor_gym.workers.posterior import posterior
+from conductor_gym.workers.skew import Skew, fit_skew
 from conductor_gym.workers.tetrachoric import Array, pair_correlations
 from conductor_gym.workers.text_fit import TextFit, fit_text
 
@@ -72,6 +73,7 @@ class Fitted(NamedTuple):
         rho_error: Standard errors of it, by a bootstrap over queries.
         loading_error: float64 [workers], standard errors of the difficulty's loadings.
         graded: Domains whose scores are not all 0 or 1.
+        skew: Of the difficulty, with the loadings that go with it.
         tails: int64 [domains], wrong answers besides the common one, 0 for no end.
     """
 
@@ -83,6 +85,7 @@ class Fitted(NamedTuple):
     rho_error: Array
     loading_error: Array
     graded: tuple[str, ...]
+    skew: Skew
     text: TextFit
     tokens: Tokens | None
     latency: Latency | None
@@ -188,19 +191,26 @@ def fit_outcomes(table: Table, seed: int = 0) -> Fitted:
             "tells what they share."
         )
     shared = fit_shared(pairs, workers, domains)
+    whole = np.isin(first, (0.0, 1.0))
+    graded = [d for d in range(domains) if not whole[table.domain == d].all()]
+    inner = np.minimum(accuracy / (1.0 - failures), 0.9995)
+    rows = ~np.isin(table.domain, graded)
+    skew = Skew(0.0, 0.0, shared.loadings)
+    if rows.any():
+        skew = fit_skew(first[rows], table.domain[rows], inner, failures, shared.loadings, seed)
+        shared = shared._replace(loadings=skew.loadings)
     communality = (shared.loadings**2).sum(axis=2)
     rho_error, loading_error = _bootstrap(table, seed)
     text = TextFit(0.0, 0.0, 0.0, 0.0, None, None)
     if table.features is not None:
-        probits = np.asarray(ndtri(np.minimum(accuracy / (1.0 - failures), 0.9995)), np.float64)
-        told = posterior(first, table.domain, probits, shared.loadings)
+        probits = skewed_probit(inner, shared.loadings[:, :, 0].T, skew.value)
+        told = posterior(first, table.domain, probits, shared.loadings, skew.value)
         text = fit_text(table.features, table.domain, domains, told, seed)
     tails = np.zeros(domains, np.int64)
     if table.choices is not None:
         for d in range(domains):
             known = table.choices[(table.domain == d) & np.isfinite(table.choices)]
             tails[d] = max(0, round(float(np.median(known))) - 2) if len(known) else 0
-    whole = np.isin(first, (0.0, 1.0))
     return Fitted(
         accuracy,
         error,
@@ -209,7 +219,8 @@ def fit_outcomes(table: Table, seed: int = 0) -> Fitted:
         communality.mean(axis=1),
         rho_error,
         loading_error,
-        tuple(n for d, n in enumerate(table.domains) if not whole[table.domain == d].all()),
+        tuple(table.domains[d] for d in graded),
+        skew,
         text,
         None if table.tokens_out is None else fit_tokens(table.tokens_out, table.domain, domains),
         None if table.seconds is None else fit_latency(table.seconds, table.tokens_out),

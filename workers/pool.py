@@ -63,6 +63,7 @@ Probits = Annotated[Number, _within(-10.0, 10.0)]
 Size = Annotated[Number, _within(0.0, 10.0)]
 Noise = Annotated[Number, _within(0.0, 100.0)]
 Sigma = Annotated[Number, _within(0.0, 3.0)]
+Skewness = Annotated[Number, _within(-0.3, 0.3)]
 Failure = Annotated[Number, _within(0.0, 0.99)]
 OutputCap = Annotated[Number, _within(1.0, 1e6)]
 Overhead = Annotated[Number, _within(0.0, 1e6)]
@@ -163,6 +164,7 @@ class DomainCard(StrictModel):
 class ModelCard(StrictModel):
     """Parameters that all workers and domains share; meanings in `simulated.py`."""
 
+    difficulty_skew: Skewness
     r2_delta: Share
     r2_eta: Share
     kappa: Share

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_ndtr, ndtr
 
+from conductor_gym.workers.calibration import skewed
 from conductor_gym.workers.tetrachoric import Array
 
 _NODES, _RAW = np.polynomial.hermite_e.hermegauss(41)
@@ -25,7 +26,11 @@ class Posterior(NamedTuple):
 
 
 def posterior(
-    scores: Array, domain: npt.NDArray[np.int64], probits: Array, loadings: Array
+    scores: Array,
+    domain: npt.NDArray[np.int64],
+    probits: Array,
+    loadings: Array,
+    skew: float = 0.0,
 ) -> Posterior:
     """Posterior means by Gauss-Hermite quadrature over the difficulty.
 
@@ -36,6 +41,7 @@ def posterior(
         domain: int64 [queries].
         probits: float64 [workers, domains], borders between right and wrong.
         loadings: float64 [domains, workers, factors].
+        skew: Of the difficulty.
     """
     difficulty = np.zeros(len(scores))
     trouble = np.zeros(scores.shape)
@@ -43,7 +49,7 @@ def posterior(
         here = np.flatnonzero(domain == d)
         first = loadings[d, :, 0]
         own = np.sqrt(1.0 - first**2)
-        at = (probits[:, d] - np.outer(_NODES, first)) / own  # [nodes, workers]
+        at = (probits[:, d] - np.outer(skewed(_NODES, skew), first)) / own  # [nodes, workers]
         right, wrong = log_ndtr(at), log_ndtr(-at)
         log_posterior = scores[here] @ right.T + (1.0 - scores[here]) @ wrong.T + _LOG_WEIGHTS
         log_posterior -= log_posterior.max(axis=1, keepdims=True)

@@ -50,16 +50,18 @@ def draw(k0: Any, k1: Any, purpose: int) -> Any:
 
 @njit
 def shared_factor(sim: Any, episode: Any, factor: int) -> float:
-    """One shared factor of the query, standard normal; larger is harder.
+    """One shared factor of the query, of mean 0 and variance 1; larger is harder.
 
-    Factor 0 is the difficulty, of which text tells something; the others are families'.
+    Factor 0 is the difficulty, of which text tells something and which may be skew; the others are
+    families' and normal.
     """
     word, _ = threefry(episode.query0, episode.query1, _U(_DIFFICULTY), _U(factor))
     value = interpolate(sim.normal, word)
     if factor > 0:
         return value
     model = sim.model[0]
-    return model.text_delta * sim.told[episode.query, 0] + model.noise_delta * value
+    delta = model.text_delta * sim.told[episode.query, 0] + model.noise_delta * value
+    return (delta + model.skew * (delta * delta - 1.0)) * model.skew_scale
 
 
 @njit

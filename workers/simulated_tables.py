@@ -64,6 +64,8 @@ MODEL_DTYPE = np.dtype(
         ("revise_critique", np.float64),
         ("revise_keep", np.uint64),  # threshold
         ("aggregate_votes", np.float64),
+        ("skew", np.float64),  # of difficulty
+        ("skew_scale", np.float64),  # 1 / sqrt(1 + 2·skew²)
         ("factors", np.int64),  # shared factors in use
     ],
     align=True,

@@ -12,7 +12,7 @@ from conductor_gym.dynamics.state import N_NORMALS, WORKER_DTYPE, Records
 from conductor_gym.errors import ConfigError
 from conductor_gym.spaces import EMBEDDING_WIDTH, N_DOMAINS, QUERY_WIDTH
 from conductor_gym.types import MICROSECONDS, N_SUBTASKS, Assumptions, Subtask
-from conductor_gym.workers.calibration import probit, solve_rho, uncapped_mean
+from conductor_gym.workers.calibration import probit, skewed_probit, solve_rho, uncapped_mean
 from conductor_gym.workers.pool import Pool, TextTable, WorkerCard, end_points, resolve
 from conductor_gym.workers.simulated_tables import (
     ABILITY_DTYPE,
@@ -174,6 +174,7 @@ def simulated_tables(pool: Pool, data: SuiteTables, assumptions: Assumptions) ->
     tokens = pool.token_means()
     value = {name: resolve(getattr(card, name), assumptions) for name in type(card).model_fields}
 
+    skew = value["difficulty_skew"]
     rhos = {domain: _rho(pool, domain, accuracy.values, assumptions) for domain in domains}
     abilities = np.zeros((len(pool.workers), len(domains)), ABILITY_DTYPE)
     for w, worker in enumerate(pool.workers):
@@ -182,8 +183,12 @@ def simulated_tables(pool: Pool, data: SuiteTables, assumptions: Assumptions) ->
             failure = 0.0 if number is None else resolve(number, assumptions)
             rho = rhos[domain]
             row = abilities[w, d]
-            row["z"] = probit(accuracy.values[worker.name][domain], failure)
             loadings = pool.loadings_of(worker.name, domain)
+            share = accuracy.values[worker.name][domain]
+            row["z"] = probit(share, failure)
+            if skew:
+                first = np.array([loadings[0] * math.sqrt(rho)])
+                row["z"] = skewed_probit(np.array([share / (1.0 - failure)]), first, skew)[0]
             for factor, loading in enumerate(loadings):
                 row["on_shared"][factor] = loading * math.sqrt(rho)
             row["on_own"] = math.sqrt(1.0 - rho * sum(a * a for a in loadings))
@@ -242,6 +247,7 @@ def simulated_tables(pool: Pool, data: SuiteTables, assumptions: Assumptions) ->
     row["revise_new"] = math.sqrt(1.0 - value["revise_same_luck"] ** 2)
     row["revise_keep"] = threshold(value["revise_keep"])
 
+    row["skew"], row["skew_scale"] = skew, 1.0 / math.sqrt(1.0 + 2.0 * skew**2)
     row["factors"] = pool.factors
 
     if pool.text is not None:
