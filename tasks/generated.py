@@ -102,8 +102,8 @@ def cache_path(suite: str, card: GeneratorCard) -> Path:
 
 
 def is_cached(suite: str, card: GeneratorCard) -> bool:
-    """Whether there is a file of the tasks; whether it is whole is not looked at."""
-    return cache_path(suite, card).is_file()
+    """Whether the tasks are at hand, whole and up to date."""
+    return _read(cache_path(suite, card), card) is not None
 
 
 def content_of(rows: Rows) -> str:
