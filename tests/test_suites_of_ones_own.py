@@ -1,6 +1,7 @@
 """A JSONL file of one's own is a suite: it plays by path, and what is wrong with it is told."""
 
 import json
+import re
 from pathlib import Path
 
 import gymnasium as gym
@@ -10,8 +11,9 @@ from text_suites import pool_of, row, write_rows
 
 from conductor_gym.config import EnvConfig
 from conductor_gym.errors import ConductorError, ConfigError, DataFileError, UnknownNameError
+from conductor_gym.tasks.rows import read_tasks
 from conductor_gym.tasks.suite import load_split, load_suite_card
-from conductor_gym.tasks.verifiers import grade
+from conductor_gym.tasks.verifiers import VERIFIERS, grade
 from conductor_gym.world import make_world
 
 
@@ -174,3 +176,26 @@ def test_a_pool_that_does_not_know_the_domains_is_told(tmp_path: Path):
     suite = write_rows(tmp_path / "i.jsonl", [row(i, split="train") for i in range(4)])
     with pytest.raises(ConfigError, match="law"):
         make_world(EnvConfig(suite=suite, pool="paper"))
+
+
+def test_the_page_describes_what_is_there(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    page = (repository / "docs" / "suites.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"<!-- file: my-suite.jsonl -->\n```json\n(.*?)```", page, re.DOTALL)
+    (card,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "my-suite.jsonl").write_text(example, encoding="utf-8")
+    (tmp_path / "mine.toml").write_text(card, encoding="utf-8")
+    read = read_tasks(tmp_path / "my-suite.jsonl")
+    assert [grade(task, task.reference) for task, _ in read] == [1.0] * 3
+    monkeypatch.chdir(tmp_path)
+    assert load_suite_card("mine.toml").splits == ("train", "dev", "test")
+    for name in VERIFIERS:
+        assert f"| `{name}` |" in page
+    text = load_suite_card("core-v1").text
+    assert text is not None
+    assert text.generator is not None
+    for dataset in text.generator.datasets:
+        row = re.search(rf"^\| {dataset.domain} \|(.*)\|(.*)\|$", page, re.MULTILINE)
+        assert row is not None
+        assert f"`{dataset.name}`" in row.group(1 if dataset.split_by else 2)
