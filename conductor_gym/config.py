@@ -34,7 +34,7 @@ class EnvConfig:
 
     Attributes:
         pool: Shipped pool, path to a pool's TOML file, or a recording.
-        suite: Shipped suite, path to a suite's TOML file, or a recording.
+        suite: Shipped suite, path to a suite's TOML file or to tasks (JSONL), or a recording.
         split: ``"train"``, ``"dev"`` or ``"test"``.
         cost_weight: Quality points per US cent; None draws one per episode from `COST_WEIGHTS`.
         latency_weight: Quality points per minute.

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from conductor_gym.errors import DataFileError, unknown_name
 
 RECORDED_FOLDER_VARIABLE = "CONDUCTOR_GYM_RECORDED"
+CACHE_FOLDER_VARIABLE = "CONDUCTOR_GYM_CACHE"
+DEFAULT_CACHE_FOLDER = Path("~/.cache/conductor-gym")
 DEFAULT_RECORDED_FOLDER = Path("~/.cache/conductor-gym/recorded")
 
 M = TypeVar("M", bound=BaseModel)
@@ -120,3 +122,8 @@ def file_stamps(*paths: Path) -> tuple[FileStamp, ...]:
 def recorded_folder() -> Path:
     """Folder of recorded tables: `CONDUCTOR_GYM_RECORDED`, or one in the user's cache."""
     return Path(os.environ.get(RECORDED_FOLDER_VARIABLE) or DEFAULT_RECORDED_FOLDER).expanduser()
+
+
+def cache_folder() -> Path:
+    """Folder for what can be made again: `CONDUCTOR_GYM_CACHE`, or one in the user's cache."""
+    return Path(os.environ.get(CACHE_FOLDER_VARIABLE) or DEFAULT_CACHE_FOLDER).expanduser()

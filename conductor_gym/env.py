@@ -41,7 +41,7 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
 
     Args:
         pool: Shipped pool or path to a pool's TOML file.
-        suite: Shipped suite or path to a suite's TOML file.
+        suite: Shipped suite, or path to a suite's TOML file or to tasks (JSONL).
         split: ``"train"``, ``"dev"`` or ``"test"``.
         cost_weight: Quality points per US cent; None draws one per episode.
         latency_weight: Quality points per minute.

@@ -1,6 +1,7 @@
 """Suites of queries: the schema of a suite's TOML file, and a split ready for the environment."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import Field, model_validator
 from conductor_gym.data_files import (
     FileStamp,
     StrictModel,
+    file_stamps,
     find_named_toml,
     load_toml,
 )
@@ -22,8 +24,13 @@ from conductor_gym.errors import DataFileError, unknown_name
 from conductor_gym.recordings.detect import is_recording, load_recording_card
 from conductor_gym.recordings.recording import stamps_of
 from conductor_gym.spaces import EMBEDDING_WIDTH, N_DOMAINS, QUERY_WIDTH, SURFACE_COLUMNS
+from conductor_gym.tasks.random_state import random_state_kept
+from conductor_gym.tasks.task import Task
+from conductor_gym.tasks.text_card import TextCard
 
 SUITES_FOLDER = Path(__file__).with_name("suites")
+TASKS_SUFFIX = ".jsonl"
+"""A suite of this ending is a file of tasks."""
 TOKEN_SCALE = 512.0
 """Prompt tokens at which the observed value is 0.5."""
 
@@ -83,27 +90,31 @@ class RecordedCard(StrictModel):
 
 
 class SuiteCard(StrictModel):
-    """A suite file: exactly one of `statistical` and `recorded`."""
+    """A suite file: exactly one of `statistical`, `recorded` and `text`."""
 
     name: str
     version: int
     title: str
     statistical: StatisticalCard | None = None
     recorded: RecordedCard | None = None
+    text: TextCard | None = None
 
     @property
     def splits(self) -> tuple[str, ...]:
         """Names of the splits."""
         if self.statistical is not None:
             return tuple(self.statistical.sizes)
+        if self.text is not None:
+            return self.text.splits
         if self.recorded is None:
             return ()
         return tuple(self.recorded.shares or load_recording_card(self.recorded.recording).shares)
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if (self.statistical is None) == (self.recorded is None):
-            raise ValueError("give either a [statistical] or a [recorded] section")
+        kinds = (self.statistical, self.recorded, self.text)
+        if sum(kind is not None for kind in kinds) != 1:
+            raise ValueError("give either a [statistical], a [recorded] or a [text] section")
         return self
 
 
@@ -120,6 +131,7 @@ class Split:
         queries: `QUERY_DTYPE` [queries].
         features: float32 [queries, 56], the observed `query` rows.
         prompts: Text of each query, or None where the suite has none.
+        tasks: What grades each query's answers, empty where nothing does.
     """
 
     suite: str
@@ -130,6 +142,7 @@ class Split:
     queries: Records
     features: npt.NDArray[np.float32]
     prompts: tuple[str, ...] | None
+    tasks: tuple[Task, ...] = ()
 
     @property
     def is_recorded(self) -> bool:
@@ -145,6 +158,9 @@ class Split:
         digest.update(self.features.tobytes())
         for prompt in self.prompts or ():
             digest.update(prompt.encode())
+        for task in self.tasks:
+            graded_by = (task.level, task.reference, task.verifier, task.choices, task.metadata)
+            digest.update(json.dumps(graded_by, sort_keys=True).encode())
         return digest.hexdigest()
 
 
@@ -160,6 +176,7 @@ def make_split(
     embedding: npt.NDArray[np.float64] | None,
     surface: npt.NDArray[np.float64],
     prompts: tuple[str, ...] | None,
+    tasks: tuple[Task, ...] = (),
 ) -> Split:
     """Lay out a split's tables.
 
@@ -175,6 +192,7 @@ def make_split(
         embedding: float64 [queries, up to 32] in [-1, 1], None where there is nothing to embed.
         surface: float64 [queries, 8] in [-1, 1]; the token column is filled in here.
         prompts: Texts.
+        tasks: What grades each query's answers, empty where nothing does.
     """
     n = len(uids)
     queries = np.zeros(n, QUERY_DTYPE)
@@ -189,7 +207,7 @@ def make_split(
     features[np.arange(n), EMBEDDING_WIDTH + domain] = 1.0
     surface[:, SURFACE_COLUMNS.index("tokens")] = tokens / (tokens + TOKEN_SCALE)
     features[:, EMBEDDING_WIDTH + N_DOMAINS :] = surface
-    return Split(suite, name, domains, uids, ids, queries, features, prompts)
+    return Split(suite, name, domains, uids, ids, queries, features, prompts, tasks)
 
 
 def list_suites() -> list[str]:
@@ -201,24 +219,38 @@ def load_suite_card(name: str) -> SuiteCard:
     """Load a suite's file by shipped name or by path; a recording is a suite of its own queries.
 
     Args:
-        name: A shipped suite, a path to a suite's TOML file, or a recording.
+        name: A shipped suite, a path to a suite's TOML file or to tasks (`.jsonl`), or a recording.
 
     Raises:
         UnknownNameError: No such shipped suite.
         DataFileError: A file that is missing or not a valid suite.
     """
+    if name.endswith(TASKS_SUFFIX):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise DataFileError(
+                f"tasks file {name!r} does not exist (looked in {Path.cwd()}): give the path of a "
+                "JSONL file."
+            )
+        text = TextCard(file=str(path.absolute()))
+        return SuiteCard(name=path.stem, version=1, title=f"tasks of {path.name}", text=text)
     if name not in list_suites() and is_recording(name):
         card = load_recording_card(name)
         recorded = RecordedCard(recording=name, shares=card.shares)
         return SuiteCard(name=card.name, version=1, title=card.title, recorded=recorded)
-    return load_toml(find_named_toml("suite", name, SUITES_FOLDER), SuiteCard)
+    file = find_named_toml("suite", name, SUITES_FOLDER)
+    card = load_toml(file, SuiteCard)
+    if card.text is None or card.text.file is None:
+        return card
+    beside = str(file.absolute().parent / Path(card.text.file).expanduser())
+    return card.model_copy(update={"text": card.text.model_copy(update={"file": beside})})
 
 
 def load_split(suite: str, split: str) -> Split:
     """Load one split; kept in memory until a file changes, so treat the arrays as read only.
 
     Args:
-        suite: Shipped name or path to a TOML file.
+        suite: As for `load_suite_card`.
         split: ``"train"``, ``"dev"`` or ``"test"``.
 
     Raises:
@@ -231,6 +263,8 @@ def load_split(suite: str, split: str) -> Split:
     stamp: tuple[FileStamp, ...] = ()
     if card.recorded is not None:
         stamp = stamps_of(load_recording_card(card.recorded.recording))
+    if card.text is not None and card.text.file is not None:
+        stamp = file_stamps(Path(card.text.file))
     return _make_split(card.model_dump_json(), split, stamp)
 
 
@@ -238,6 +272,11 @@ def load_split(suite: str, split: str) -> Split:
 def _make_split(card_json: str, split: str, stamp: tuple[FileStamp, ...]) -> Split:
     del stamp  # part of the key: the tables are read again when they change
     card = SuiteCard.model_validate_json(card_json)
+    with random_state_kept():
+        return _fresh_split(card, split)
+
+
+def _fresh_split(card: SuiteCard, split: str) -> Split:
     if card.recorded is not None:
         from conductor_gym.tasks.recorded import recorded_split
 
@@ -246,4 +285,8 @@ def _make_split(card_json: str, split: str, stamp: tuple[FileStamp, ...]) -> Spl
         from conductor_gym.tasks.statistical import statistical_split
 
         return statistical_split(card.name, card.statistical, split)
+    if card.text is not None:
+        from conductor_gym.tasks.text import text_split
+
+        return text_split(card.name, card.text, split)
     raise DataFileError(f"suite {card.name!r} holds no queries.")

@@ -37,6 +37,8 @@ def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
 def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, list):
         return ", ".join(str(item) for item in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     return "" if value is None else str(value)
@@ -99,18 +101,10 @@ def _list_recordings() -> list[dict[str, Any]]:
 
 
 def _list_suites() -> list[dict[str, Any]]:
+    from conductor_gym.tasks.overview import overview
     from conductor_gym.tasks.suite import list_suites, load_suite_card
 
-    cards = map(load_suite_card, list_suites())
-    return [
-        {
-            "suite": card.name,
-            "version": card.version,
-            "title": card.title,
-            "splits": list(card.splits),
-        }
-        for card in cards
-    ]
+    return [overview(load_suite_card(name)) for name in list_suites()]
 
 
 def _list_tracks() -> list[dict[str, Any]]:

@@ -1,0 +1,47 @@
+"""What can be told of a suite without making it."""
+
+from typing import Any
+
+from conductor_gym.tasks.generate import LEVELS
+from conductor_gym.tasks.generated import is_cached
+from conductor_gym.tasks.suite import SuiteCard, load_split
+
+
+def overview(card: SuiteCard) -> dict[str, Any]:
+    """A row of `conductor-gym list suites`; None where it would take reading or making the tasks.
+
+    Args:
+        card: A shipped suite.
+
+    Returns:
+        ``content`` is `Split.content_hash` by split, as result files hold it.
+    """
+    domains: list[str] | None = None
+    levels: list[str] | None = None
+    tasks: dict[str, int] = {}
+    cheap = False
+    encoder = None
+    if card.statistical is not None:
+        domains = [domain.name for domain in card.statistical.domains]
+        tasks = dict(card.statistical.sizes)
+        cheap = True
+    elif card.text is not None and card.text.generator is not None:
+        made = card.text.generator
+        domains, levels = list(made.domains), list(LEVELS)
+        cells = len(made.datasets) * len(LEVELS)
+        tasks = {str(split): cells * count for split, count in made.tasks.items()}
+        cheap = is_cached(card.name, made)
+        encoder = card.text.encoder
+    return {
+        "suite": card.name,
+        "version": card.version,
+        "title": card.title,
+        "splits": list(card.splits),
+        "domains": domains,
+        "levels": levels,
+        "tasks": tasks or None,
+        "encoder": encoder,
+        "content": {name: load_split(card.name, name).content_hash() for name in card.splits}
+        if cheap
+        else None,
+    }
