@@ -199,6 +199,7 @@ def carry_over(
             "noise_floor": floor,
             "noise_interval": [float(q) for q in np.quantile(real_taus, [0.025, 0.975])],
             "within": tau >= KEPT * floor or floor < TELLING,
+            "telling": floor >= TELLING,
             "agents": len(kept),
             "cost_weight": cost_weight,
         },

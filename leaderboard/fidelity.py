@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
-from conductor_gym.errors import ConfigError
+from conductor_gym.errors import ConfigError, unknown_name
 from conductor_gym.fit import TEXT_COLUMNS, Source, fit_source
 from conductor_gym.leaderboard.carry_over import Part, Queries, carry_over, learn, utilities
 from conductor_gym.leaderboard.statistics import (
@@ -96,7 +96,7 @@ def simulated_calls(pool: Pool, data: Split, least: int = SIMULATED_QUERIES) -> 
     return parts[0].with_more(parts[1:])
 
 
-def _check(pool: Pool, source: Source, held_out: str) -> str:
+def _check(pool: Pool, source: Source, held_out: str, report: Step) -> str:
     """The split that the pool was fitted on.
 
     Raises:
@@ -112,13 +112,17 @@ def _check(pool: Pool, source: Source, held_out: str) -> str:
         )
     if pool.fitted_on is None:
         return FITTED_ON
-    if pool.fitted_on.split == held_out:
-        same = pool.fitted_on.content == source.recording.content_hash()
-        if same:
-            raise ConfigError(
-                f"pool {pool.name!r} was fitted on split {held_out!r}: hold it against another "
-                "one (--held-out)."
-            )
+    if pool.fitted_on.content != source.recording.content_hash():
+        report(
+            f"WARNING: {source.table} is not the table that pool {pool.name!r} was fitted on "
+            f"({pool.fitted_on.table}), or it has changed since: queries of its test split may "
+            "have been fitted."
+        )
+    elif pool.fitted_on.split == held_out:
+        raise ConfigError(
+            f"pool {pool.name!r} was fitted on split {held_out!r}: hold it against another one "
+            "(--held-out)."
+        )
     return pool.fitted_on.split
 
 
@@ -146,7 +150,13 @@ def compare(
         ConfigError: A pool of the wrong kind, of other workers, or fitted on the held-out split.
         DataFileError: Too little or unfit data.
     """
-    fitted_on = FITTED_ON if pool is None else _check(pool, source, held_out)
+    if held_out not in source.recording.card.shares:
+        raise unknown_name("split", held_out, source.recording.card.shares)
+    if pool is None and held_out == FITTED_ON:
+        raise ConfigError(
+            f"split {FITTED_ON!r} is what is fitted: hold the fit against another one (--held-out)."
+        )
+    fitted_on = FITTED_ON if pool is None else _check(pool, source, held_out, report)
     if pool is None:
         report(f"{source.table}: fitting")
         pool, _ = fit_source(source, fitted_on, f"{source.pool.name}-fitted")

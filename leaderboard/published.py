@@ -63,6 +63,10 @@ def _row(cells: dict[str, str], known: Names) -> tuple[Cell, float]:
     if worker is not None and worker not in known.workers:
         raise unknown_name("worker", worker, known.workers, "Blank stands for the whole pool.")
     wanted = known.one_worker.get(method)
+    if wanted is None and worker is not None:
+        raise unknown_name(
+            "method of one worker", method, [n for n, w in known.one_worker.items() if w]
+        )
     if wanted is not None and wanted != (worker is not None):
         which = "one worker: name it in" if wanted else "the whole pool: leave blank"
         raise DataFileError(f"method {method!r} is of {which} column 'worker'.")
@@ -72,6 +76,8 @@ def _row(cells: dict[str, str], known: Names) -> tuple[Cell, float]:
         accuracy = math.nan
     if not 0.0 <= accuracy <= 100.0:
         raise DataFileError(f"accuracy {cells['accuracy']!r} is not a percentage in [0, 100].")
+    if 0.0 < accuracy < 1.0:
+        raise DataFileError(f"accuracy {cells['accuracy']!r} looks like a share: give percent.")
     return (cells["regime"], method, worker, cells["benchmark"]), accuracy
 
 

@@ -130,6 +130,18 @@ def test_a_fit_is_not_held_against_the_queries_it_saw_nor_against_other_workers(
         compare(find_source(str(made), ("w0", "w1")), pool)
 
 
+def test_a_table_that_is_not_the_fitted_one_is_told(made: Path, tmp_path: Path) -> None:
+    pool, _ = fit_source(find_source(str(made)), "train", "made")
+    other = tmp_path / "other.csv"
+    other.write_text(made.read_text(encoding="utf-8") + "\nq-new,d0,new text,1,0,1,0,1")
+    said: list[str] = []
+    compare(find_source(str(other)), pool, ranks=False, report=said.append)
+    assert any(line.startswith("WARNING") and "have been fitted" in line for line in said)
+    said.clear()
+    compare(find_source(str(made)), pool, ranks=False, report=said.append)
+    assert not any(line.startswith("WARNING") for line in said)
+
+
 def test_recorded_calls_are_the_tables_own(made: Path) -> None:
     source = find_source(str(made))
     data = source.split("test")
@@ -235,8 +247,24 @@ def test_fit_and_fidelity_work_as_documented_on_a_table_of_one_s_own(tmp_path: P
         (("fit", "made.csv", "--out", "p.toml", "--split", "all"), "unknown split"),
         (("fidelity", "paper.toml"), "does not exist"),
         (("fidelity", "--table", "made.csv", "--page", "x.html"), "must end in .md"),
+        (("fidelity", "--table", "made.csv", "--page", "made.csv/x.md"), "cannot be made"),
+        (("fidelity", "--table", "made.csv", "--held-out", "tset"), "Did you mean 'test'"),
+        (("fidelity", "--table", "made.csv", "--held-out", "train"), "hold the fit against"),
+        (("fidelity", "--table", "made.csv", "--random-pools", "-1"), "random-pools"),
     ],
-    ids=["suffix", "one worker", "stranger", "no file", "split", "no pool", "page"],
+    ids=[
+        "suffix",
+        "one worker",
+        "stranger",
+        "no file",
+        "split",
+        "no pool",
+        "page",
+        "no folder",
+        "no split",
+        "seen",
+        "negative",
+    ],
 )
 def test_a_mistake_on_the_command_line_ends_in_one_clear_line(
     tmp_path: Path, words: tuple[str, ...], said: str

@@ -29,10 +29,17 @@ def fidelity(
     prices: Prices = None,
     held_out: Annotated[str, typer.Option(help="Split that is held against.")] = "test",
     random_pools: Annotated[
-        int, typer.Option(help="Also fit this many random pools of 4 to 12 workers of each table.")
+        int,
+        typer.Option(
+            min=0, help="Also fit this many random pools of 4 to 12 workers of each table."
+        ),
     ] = 0,
     published: Annotated[
-        Path | None, typer.Option(help="Your own rows of published accuracies (.csv).")
+        Path | None,
+        typer.Option(
+            help="Your own published accuracies, in percent (.csv): columns regime, method, "
+            "worker, benchmark, accuracy, note, as in leaderboard/published_paper.csv."
+        ),
     ] = None,
     page: Annotated[
         Path | None, typer.Option(help="Write a page (.md) with figures beside it.")
@@ -40,6 +47,7 @@ def fidelity(
     as_json: AsJson = False,
 ) -> None:
     """Show simulated beside real on queries that the fit did not see, with the noise floor."""
+    from conductor_gym.data_files import make_folder
     from conductor_gym.errors import ConfigError
     from conductor_gym.fit import find_source
     from conductor_gym.leaderboard.fidelity import compare
@@ -49,6 +57,8 @@ def fidelity(
 
     if page is not None and page.suffix != ".md":
         raise ConfigError(f"--page must end in .md, got {str(page)!r}.")
+    if page is not None:
+        make_folder(page.absolute().parent)
     command = ["conductor-gym fidelity", *([pool] if pool else [])]
     command += [f"--table {name}" for name in table or []]
     command += [f"--workers {workers}"] if workers else []
@@ -70,9 +80,14 @@ def fidelity(
     for name in names:
         with console.status(f"{name}: reading") as status:
             source = find_source(name, kept, prices)
-            found["tables"][name] = compare(
-                source, fitted, held_out, report=lambda what: status.update(what)
-            )
+
+            def report(what: str) -> None:
+                if what.startswith("WARNING"):
+                    console.print(f"[yellow]{what}[/]")
+                else:
+                    status.update(what)
+
+            found["tables"][name] = compare(source, fitted, held_out, report=report)
     if random_pools:
         with progress() as bar:
             found["random_pools"] = pick_random_pools(names, random_pools, bar)
@@ -190,4 +205,9 @@ def _show_paper(console: Console, found: dict[str, Any]) -> None:
         )
     console.print(view)
     cover = found["coverage"]
-    console.print(f"coverage: {cover}; every worker's rows stand in --json", style="dim")
+    console.print(
+        f"{cover['inside']} of {cover['published_cells']} published cells lie in their ranges, "
+        f"which are {cover['mean_width_points']:.1f} points wide; mid is off by "
+        f"{cover['mean_error_of_mid']:+.1f} points on average. Every worker's rows: --json",
+        style="dim",
+    )
