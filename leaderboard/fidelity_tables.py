@@ -14,8 +14,6 @@ from conductor_gym.recordings.recording import load_recording
 from conductor_gym.workers.pool import list_pools, load_pool
 
 SMALLEST_POOL, LARGEST_POOL = 4, 12
-MOST_WORKERS = 16
-"""Recordings with more workers are compared through the recorded pools made of them."""
 FEWEST_QUERIES = 300
 TRIES = 50
 

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from conductor_gym.errors import DataFileError
 from conductor_gym.recordings.table_file import as_number, is_missing
 
+MEASURES = ("tokens_in", "tokens_out", "usd", "seconds")
+"""What a call may have been measured by besides its score."""
 LIMITS: dict[str, tuple[float, float]] = {
     "score": (0.0, 1.0),
     "tokens_in": (0.0, 1e9),

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from conductor_gym.errors import DataFileError
 from conductor_gym.recordings.card import RecordingCard
-from conductor_gym.recordings.cells import identity, measure, show_failures
+from conductor_gym.recordings.cells import MEASURES, identity, measure, show_failures
 from conductor_gym.recordings.outcomes import Array, Outcomes
 from conductor_gym.recordings.queries import Queries, QueryFinder
 from conductor_gym.recordings.table_file import (
@@ -22,7 +22,6 @@ from conductor_gym.recordings.table_file import (
 )
 from conductor_gym.types import Status
 
-MEASURES = ("tokens_in", "tokens_out", "usd", "seconds")
 STATUSES = {status.name.lower(): int(status) for status in Status}
 MAX_ATTEMPTS = 64
 SOLVE = "solve"

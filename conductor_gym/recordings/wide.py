@@ -6,8 +6,20 @@ import numpy as np
 
 from conductor_gym.errors import DataFileError, unknown_name
 from conductor_gym.recordings.card import OutcomeColumns, RecordingCard
-from conductor_gym.recordings.cells import LIMITS, identity, measure, out_of_range, show_failures
-from conductor_gym.recordings.detect import KNOWN_COLUMNS, SEPARATOR, find_columns
+from conductor_gym.recordings.cells import (
+    LIMITS,
+    MEASURES,
+    identity,
+    measure,
+    out_of_range,
+    show_failures,
+)
+from conductor_gym.recordings.detect import (
+    KNOWN_COLUMNS,
+    QUERY_LEVEL,
+    SEPARATOR,
+    find_columns,
+)
 from conductor_gym.recordings.outcomes import Array, Outcomes
 from conductor_gym.recordings.queries import Queries, QueryFinder
 from conductor_gym.recordings.table_file import (
@@ -19,8 +31,6 @@ from conductor_gym.recordings.table_file import (
 )
 from conductor_gym.types import Status
 
-MEASURES = ("tokens_in", "tokens_out", "usd", "seconds")
-QUERY_LEVEL = ("query", "text", "domain", "choices", "documents")
 MARKS = frozenset(name for kind in (*MEASURES, "answer") for name in KNOWN_COLUMNS[kind])
 """What may stand after the separator in a column's name."""
 
