@@ -1,8 +1,38 @@
-"""One task with text."""
+"""One task with text, its parts and its documents."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+MAX_PARTS = 4
+"""Parts of a multi-part task."""
+MAX_EVIDENCE = 8
+"""Pieces of evidence in a task's documents."""
+CHARACTERS_PER_TOKEN = 4
+"""Tokens are counted as characters divided by this, rounded up: `assumed`."""
+
+
+def count_tokens(text: str) -> int:
+    """Tokens of a text, as suites count them."""
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """What a task is attached to: texts as given, or a recipe from which they are made on demand.
+
+    Attributes:
+        tokens: Of all documents together, in the order in which a context shows them.
+        evidence: Tokens from the start by which each piece of evidence has been read, at most
+            `MAX_EVIDENCE`, ascending. All pieces are needed.
+        texts: The documents, empty where there is a recipe.
+        recipe: What `conductor_gym.tasks.documents.documents_of` makes them from.
+    """
+
+    tokens: int
+    evidence: tuple[int, ...]
+    texts: tuple[str, ...] = ()
+    recipe: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +48,9 @@ class Task:
         verifier: Name of the verifier that grades an answer.
         choices: Options of a multiple-choice task.
         metadata: What the verifier needs besides.
+        parts: Parts that are all needed, none or 2 to `MAX_PARTS`; they have no parts or documents
+            of their own.
+        documents: What is attached; None without.
     """
 
     uid: str
@@ -28,3 +61,5 @@ class Task:
     verifier: str
     choices: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    parts: tuple["Task", ...] = ()
+    documents: Documents | None = None

@@ -4,7 +4,6 @@ import copy
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from importlib import import_module
@@ -14,6 +13,7 @@ from conductor_gym.errors import MissingExtraError, UnknownNameError, unknown_na
 from conductor_gym.tasks.generate import PASS, normalized
 from conductor_gym.tasks.random_state import random_state_kept
 from conductor_gym.tasks.task import Task
+from conductor_gym.tasks.verifier import Verifier
 
 MAX_ANSWER = 20_000
 """Characters of an answer; a longer one is wrong, whatever it says."""
@@ -68,19 +68,6 @@ _SAID_LETTER = re.compile(
     r"\b(?:answer|option|choice)(?:\s+is)?\s*[:=]?\s*\**[(\[]?([a-z])[)\]]?\**\s*[.!]?$",
     re.A | re.I,
 )
-
-
-@dataclass(frozen=True)
-class Verifier:
-    """A way to grade.
-
-    Attributes:
-        accepts: Whether an answer, stripped and not empty, is right.
-        check: What a task lacks to be graded this way and its repair, or None.
-    """
-
-    accepts: Callable[[Task, str], bool]
-    check: Callable[[Task], str | None]
 
 
 def _exact(task: Task, answer: str) -> bool:
