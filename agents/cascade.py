@@ -1,7 +1,7 @@
 """Confidence cascade, after FrugalGPT (Chen, Zaharia and Zou 2023).
 
 Asks a cheap worker, goes on to the next one while the stated confidence is below a threshold, and
-submits the last answer.
+submits the last answer. Each reads documents at the context level that was best for it by domain.
 
 Chain and thresholds are those with the highest utility on the train split at the cost weight.
 """
@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from conductor_gym.agents.base import Actions, Observations, Setting, actions
 from conductor_gym.agents.experience import collect_single_calls
-from conductor_gym.agents.reading import last, steps_taken
-from conductor_gym.agents.single import train_utility
+from conductor_gym.agents.reading import domain, last, steps_taken
+from conductor_gym.agents.single import best_levels, train_utility
 from conductor_gym.reward import COST_UNIT_USD
 from conductor_gym.types import Subtask
 
@@ -27,10 +27,17 @@ class Cascade:
     """Escalates through a fixed chain of workers."""
 
     def __init__(self, setting: Setting) -> None:
-        self._calls = collect_single_calls(setting.train)
-        self._gain = train_utility(setting)
+        calls = collect_single_calls(setting.train)
+        self.levels = best_levels(setting)
+        read = self.levels[:, calls.domain].T[:, :, None]
+
+        def at_level(table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+            return np.take_along_axis(table, read, axis=2)[:, :, 0]
+
+        self._gain = at_level(train_utility(setting))
+        self._confidence = at_level(calls.confidence)
         # What a call that is not kept still costs.
-        self._waste = -setting.cost_weight * self._calls.cost_usd / COST_UNIT_USD
+        self._waste = -setting.cost_weight * at_level(calls.cost_usd) / COST_UNIT_USD
         _, chain, thresholds = self._best_chain(len(setting.workers))
         self.chain = np.array(chain, np.int64)
         self.thresholds = np.array([*thresholds, -1.0], np.float32)
@@ -43,6 +50,7 @@ class Cascade:
         done = (taken == len(self.chain)) | ((taken > 0) & answered & sure)
         table = actions(len(taken), Subtask.SOLVE)
         table[:, 0] = self.chain[np.minimum(taken, len(self.chain) - 1)]
+        table[:, 2] = self.levels[table[:, 0], domain(observation)]
         table[done, 1] = Subtask.SUBMIT
         return table
 
@@ -63,7 +71,7 @@ class Cascade:
         after: npt.NDArray[np.float64] = self._gain[:, chain[-1]]
         thresholds: list[float] = []
         for worker in reversed(chain[:-1]):
-            confidence = self._calls.confidence[:, worker]
+            confidence = self._confidence[:, worker]
             stated = np.unique(np.quantile(confidence, np.linspace(0, 1, GRID)))
             # Keep where sure, else pay for this call and get what comes after.
             keep, go_on = self._gain[:, worker], self._waste[:, worker] + after

@@ -1,4 +1,4 @@
-"""What an agent may learn from: one isolated call of every worker on every training query."""
+"""What an agent may learn from: a first call of every worker to every training query."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -7,33 +7,39 @@ import numpy as np
 import numpy.typing as npt
 
 from conductor_gym.agents.base import actions
+from conductor_gym.agents.reading import document_level
 from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
 from conductor_gym.spaces import HISTORY_COLUMNS
-from conductor_gym.types import NANO_USD, Subtask
+from conductor_gym.types import N_LEVELS, NANO_USD, Subtask
 from conductor_gym.world import World, make_world
 
 _SLOTS = 2048
 
 
 class SingleCalls(NamedTuple):
-    """Outcomes of a first `solve` without context, made through the environment and paid for.
+    """Outcomes of a first `solve` of the whole, made through the environment and paid for.
+
+    Without documents all context levels of a first call are the same call, and level 0 stands for
+    them.
 
     Attributes:
-        quality: float64 [queries, workers].
-        cost_usd: float64 [queries, workers].
-        confidence: float64 [queries, workers], -1 where none was stated.
+        quality: float64 [queries, workers, levels].
+        cost_usd: float64 [queries, workers, levels].
+        confidence: float64 [queries, workers, levels], -1 where none was stated.
         domain: int64 [queries].
+        documents: int64 [queries], the level that shows all documents, 0 without.
     """
 
     quality: npt.NDArray[np.float64]
     cost_usd: npt.NDArray[np.float64]
     confidence: npt.NDArray[np.float64]
     domain: npt.NDArray[np.int64]
+    documents: npt.NDArray[np.int64]
 
 
 def collect_single_calls(config: EnvConfig) -> SingleCalls:
-    """Play one pass of stream 0 once for every worker: solve, submit.
+    """Play one pass of stream 0 once for every worker and context level: solve, submit.
 
     Args:
         config: The training environment.
@@ -44,20 +50,22 @@ def collect_single_calls(config: EnvConfig) -> SingleCalls:
 @lru_cache(maxsize=8)
 def _collect(world: World) -> SingleCalls:
     engine = Engine(world.config, _SLOTS)
-    queries, workers = len(engine.world.data.uids), len(engine.world.pool.workers)
-    table = np.empty((3, queries, workers))
+    queries, workers = len(world.data.uids), len(world.pool.workers)
+    levels = N_LEVELS if world.tables.queries["documents"].any() else 1
+    table = np.empty((3, queries, workers, levels))
+    documents = np.zeros(queries, np.int64)
     observation = engine.new_observation()
     for first in range(0, queries, _SLOTS):
         k = min(_SLOTS, queries - first)
         slots = np.arange(k, dtype=np.int64)
-        for worker in range(workers):
+        for worker, level in np.ndindex(workers, levels):
             engine.start(slots, np.zeros(k, np.int64), first + slots, observation)
             rows = engine.episodes["query"][:k]
-            engine.step(actions(_SLOTS, Subtask.SOLVE, worker), observation)
+            documents[rows] = document_level(observation._asdict())[:k]
+            engine.step(actions(_SLOTS, Subtask.SOLVE, worker, level), observation)
             confidence = observation.history[:k, 0, HISTORY_COLUMNS.index("confidence")]
             engine.step(actions(_SLOTS, Subtask.SUBMIT), observation)
-            table[0, rows, worker] = engine.episodes["quality"][:k]
-            table[1, rows, worker] = engine.episodes["cost"][:k] / NANO_USD
-            table[2, rows, worker] = confidence
-    domain = engine.world.data.queries["domain"].astype(np.int64)
-    return SingleCalls(table[0], table[1], table[2], domain)
+            table[0, rows, worker, level] = engine.episodes["quality"][:k]
+            table[1, rows, worker, level] = engine.episodes["cost"][:k] / NANO_USD
+            table[2, rows, worker, level] = confidence
+    return SingleCalls(table[0], table[1], table[2], world.data.domain, documents)

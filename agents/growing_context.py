@@ -9,8 +9,8 @@ attempt might gain from reading the earlier ones is not simulated.
 """
 
 from conductor_gym.agents.base import Actions, Observations, Setting, actions
-from conductor_gym.agents.reading import has_answer, steps_taken, widest_level
-from conductor_gym.agents.single import slot_of
+from conductor_gym.agents.reading import domain, has_answer, steps_taken, wide_enough
+from conductor_gym.agents.single import best_levels, slot_of
 from conductor_gym.types import Subtask
 
 ATTEMPTS = 5
@@ -26,13 +26,14 @@ class GrowingContext:
 
     def __init__(self, setting: Setting, worker: str | None = None) -> None:
         self.worker = slot_of(setting, worker)
+        self.levels = best_levels(setting)[self.worker]
 
     def act(self, observation: Observations) -> Actions:
         """See `Agent.act`."""
         taken = steps_taken(observation)
         attempts = min(ATTEMPTS, observation["history"].shape[1] - 2)
         table = actions(len(taken), Subtask.SUBMIT, self.worker)
-        table[:, 2] = widest_level(observation, self.worker)
+        table[:, 2] = wide_enough(observation, self.worker, self.levels[domain(observation)])
         table[taken < attempts, 1] = Subtask.SOLVE
         table[(taken == attempts) & has_answer(observation), 1] = Subtask.AGGREGATE
         return table

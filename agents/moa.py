@@ -11,8 +11,8 @@ It answers last among the seven, so that its own answer stands where its merge c
 import numpy as np
 
 from conductor_gym.agents.base import Actions, Observations, Setting, actions
-from conductor_gym.agents.reading import has_answer, steps_taken, widest_level
-from conductor_gym.agents.single import best_single
+from conductor_gym.agents.reading import domain, has_answer, steps_taken, wide_enough
+from conductor_gym.agents.single import best_levels, best_single
 from conductor_gym.types import Subtask
 
 
@@ -21,6 +21,7 @@ class MixtureOfAgents:
 
     def __init__(self, setting: Setting) -> None:
         self.aggregator = best_single(setting)
+        self.levels = best_levels(setting)
         others = [w for w in range(len(setting.workers)) if w != self.aggregator]
         self.proposers = np.array([*others, self.aggregator], np.int64)
 
@@ -33,9 +34,11 @@ class MixtureOfAgents:
         asking = taken < number
         table[asking, 0] = proposers[taken[asking]]
         table[asking, 1] = Subtask.SOLVE
+        read = self.levels[table[:, 0], domain(observation)]
+        table[:, 2] = read
         merging = taken == number
         # Where no output could be read there is nothing to merge: the last call answers.
         merge = np.where(has_answer(observation), int(Subtask.AGGREGATE), int(Subtask.SOLVE))
         table[merging, 1] = merge[merging]
-        table[merging, 2] = widest_level(observation, self.aggregator)[merging]
+        table[merging, 2] = wide_enough(observation, self.aggregator, read)[merging]
         return table

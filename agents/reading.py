@@ -4,14 +4,16 @@ import numpy as np
 import numpy.typing as npt
 
 from conductor_gym.agents.base import Observations
-from conductor_gym.dynamics.observation import TOKEN_SCALE
+from conductor_gym.dynamics.observation import PARTS_SCALE, TOKEN_SCALE
 from conductor_gym.spaces import (
     BUDGET_COLUMNS,
     EMBEDDING_WIDTH,
     HISTORY_COLUMNS,
     N_DOMAINS,
+    SURFACE_COLUMNS,
     WORKER_COLUMNS,
 )
+from conductor_gym.tasks.suite import DOCUMENT_SCALE
 from conductor_gym.types import CONTEXT_LEVELS, N_LEVELS, N_SUBTASKS, Subtask
 
 PROMPT_RESERVE = 4096
@@ -55,6 +57,41 @@ def has_answer(observation: Observations) -> npt.NDArray[np.bool_]:
     return observation["budget"][:, BUDGET_COLUMNS.index("has_answer")] > 0
 
 
+def may(observation: Observations, subtask: Subtask) -> npt.NDArray[np.bool_]:
+    """Whether a subtask is valid now, bool [n]."""
+    return observation["action_mask"][:, observation["workers"].shape[1] + subtask] == 1
+
+
+def parts_open(observation: Observations) -> npt.NDArray[np.int64]:
+    """Open parts without an answer, int64 [n]; 0 before a plan opens any."""
+    column = observation["budget"][:, BUDGET_COLUMNS.index("parts_open")]
+    return np.rint(column * PARTS_SCALE).astype(np.int64)
+
+
+def parts_done(observation: Observations) -> npt.NDArray[np.int64]:
+    """Parts that have an answer, int64 [n]."""
+    column = observation["budget"][:, BUDGET_COLUMNS.index("parts_done")]
+    return np.rint(column * PARTS_SCALE).astype(np.int64)
+
+
+def document_tokens(observation: Observations) -> npt.NDArray[np.float64]:
+    """Tokens of the documents, float64 [n], to about a tenth of a percent; 0 without."""
+    at = EMBEDDING_WIDTH + N_DOMAINS + SURFACE_COLUMNS.index("document_tokens")
+    share = np.clip(observation["query"][:, at].astype(np.float64), 0.0, 1.0 - 1e-6)
+    return np.rint(DOCUMENT_SCALE * share / (1.0 - share))
+
+
+def level_of(tokens: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Lowest context level that holds so many tokens, int64 [n]; the highest where none does."""
+    held = np.array(CONTEXT_LEVELS)[None, :] >= tokens[:, None]
+    return np.where(held.any(axis=1), held.argmax(axis=1), N_LEVELS - 1)
+
+
+def document_level(observation: Observations) -> npt.NDArray[np.int64]:
+    """Lowest context level that shows all documents of a first call, int64 [n]; 0 without any."""
+    return level_of(1.001 * document_tokens(observation))
+
+
 def output_tokens(observation: Observations) -> npt.NDArray[np.float64]:
     """Tokens that all calls so far wrote, float64 [n]: what a further call could be shown."""
     column = observation["history"][:, :, HISTORY_COLUMNS.index("tokens")].astype(np.float64)
@@ -62,17 +99,38 @@ def output_tokens(observation: Observations) -> npt.NDArray[np.float64]:
     return np.rint(TOKEN_SCALE * share / (1.0 - share)).sum(axis=1)
 
 
+def window(observation: Observations, worker: int) -> npt.NDArray[np.float64]:
+    """Tokens of a worker's context window, float64 [n]; at most 2 million are told apart."""
+    column = observation["workers"][:, worker, WORKER_COLUMNS.index("window")]
+    return np.exp2(column.astype(np.float64) * 11 + 10)
+
+
 def widest_level(observation: Observations, worker: int) -> npt.NDArray[np.int64]:
     """Widest context level at which a call still fits the worker's window, int64 [n].
 
-    What a level shows is at most its own width and at most what was written so far;
+    What a level shows is at most its own width and at most what was written and attached so far;
     `PROMPT_RESERVE` tokens are kept for the query and the instructions.
 
     Args:
         observation: Batched observations.
         worker: Slot.
     """
-    column = observation["workers"][:, worker, WORKER_COLUMNS.index("window")]
-    room = np.exp2(column.astype(np.float64) * 11 + 10) - PROMPT_RESERVE
-    shown = np.minimum(np.array(CONTEXT_LEVELS), output_tokens(observation)[:, None])
+    room = window(observation, worker) - PROMPT_RESERVE
+    there = output_tokens(observation) + document_tokens(observation)
+    shown = np.minimum(np.array(CONTEXT_LEVELS), there[:, None])
     return np.where(shown <= room[:, None], np.arange(N_LEVELS), 0).max(axis=1)
+
+
+def wide_enough(
+    observation: Observations, worker: int, read: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The widest level; with documents one that shows what was written and reads so far, int64 [n].
+
+    Args:
+        observation: Batched observations.
+        worker: Slot, whose window is kept to.
+        read: int64 [n], level at which documents are read.
+    """
+    widest = widest_level(observation, worker)
+    asked = np.maximum(read, level_of(1.001 * output_tokens(observation)))
+    return np.where(document_tokens(observation) > 0, np.minimum(asked, widest), widest)

@@ -10,8 +10,8 @@ answer solves again.
 import numpy as np
 
 from conductor_gym.agents.base import Actions, Observations, Setting, actions
-from conductor_gym.agents.reading import has_answer, steps_taken, widest_level
-from conductor_gym.agents.single import slot_of
+from conductor_gym.agents.reading import domain, has_answer, steps_taken, wide_enough
+from conductor_gym.agents.single import best_levels, slot_of
 from conductor_gym.types import Subtask
 
 TURNS = 5
@@ -27,13 +27,14 @@ class SelfReflection:
 
     def __init__(self, setting: Setting, worker: str | None = None) -> None:
         self.worker = slot_of(setting, worker)
+        self.levels = best_levels(setting)[self.worker]
 
     def act(self, observation: Observations) -> Actions:
         """See `Agent.act`."""
         taken = steps_taken(observation)
         turns = min(TURNS, observation["history"].shape[1] - 1)
         table = actions(len(taken), Subtask.SOLVE, self.worker)
-        table[:, 2] = widest_level(observation, self.worker)
+        table[:, 2] = wide_enough(observation, self.worker, self.levels[domain(observation)])
         table[has_answer(observation), 1] = Subtask.REVISE
         table[np.flatnonzero(taken >= turns), 1] = Subtask.SUBMIT
         return table

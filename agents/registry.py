@@ -53,6 +53,19 @@ AGENTS: dict[str, AgentCard] = {
     "best-by-domain": AgentCard(
         _HERE + "single:BestByDomain", "the worker that was best on train, per domain"
     ),
+    "best-by-size": AgentCard(
+        _HERE + "single:BestBySize", "likewise, per domain and size of the documents"
+    ),
+    "divide": AgentCard(
+        _HERE + "divide:Divide",
+        "plans multi-part tasks, solves each part by the worker for its domain, joins",
+        needs=frozenset({Subtask.PLAN, Subtask.AGGREGATE}),
+    ),
+    "condense": AgentCard(
+        _HERE + "condense:Condense",
+        "the cheapest reader condenses long documents, the worker for the domain answers",
+        needs=frozenset({Subtask.CONDENSE}),
+    ),
     "rules": AgentCard(
         _HERE + "rules:HardRules",
         "hard-coded roles: solve, cheap check, revise once",

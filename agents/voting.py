@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from conductor_gym.agents.base import Actions, Observations, Setting, actions
-from conductor_gym.agents.reading import has_answer, last_subtask, steps_taken
-from conductor_gym.agents.single import slot_of
+from conductor_gym.agents.reading import domain, has_answer, last_subtask, steps_taken
+from conductor_gym.agents.single import best_levels, slot_of
 from conductor_gym.types import Subtask
 
 SAMPLES = 5
@@ -26,6 +26,7 @@ class SelfConsistency:
 
     def __init__(self, setting: Setting, worker: str | None = None) -> None:
         slot = slot_of(setting, worker)
+        self.levels = best_levels(setting)
         self.ballots: npt.NDArray[np.int64] = np.full(SAMPLES, slot, np.int64)
 
     def act(self, observation: Observations) -> Actions:
@@ -34,6 +35,7 @@ class SelfConsistency:
         ballots = self.ballots[: observation["history"].shape[1] - 2]
         table = actions(len(taken), Subtask.SOLVE)
         table[:, 0] = ballots[np.minimum(taken, len(ballots) - 1)]
+        table[:, 2] = self.levels[table[:, 0], domain(observation)]
         counted = (last_subtask(observation) == Subtask.VOTE) | ~has_answer(observation)
         table[taken >= len(ballots), 1] = Subtask.VOTE
         table[(taken >= len(ballots)) & counted, 1] = Subtask.SUBMIT

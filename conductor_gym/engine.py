@@ -12,10 +12,9 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from conductor_gym.config import EnvConfig
-from conductor_gym.dynamics.call import Call, Fate, plan_call, price
+from conductor_gym.dynamics.call import Fate, first_solve, plan_call
 from conductor_gym.dynamics.jit import cached_njit, source_fingerprint
 from conductor_gym.dynamics.observation import observe
-from conductor_gym.dynamics.quantiles import interpolated_mean
 from conductor_gym.dynamics.state import Observation, Records, State, new_state
 from conductor_gym.dynamics.transition import apply_outcome, start_episode
 from conductor_gym.errors import ConfigError, InvalidActionError
@@ -31,14 +30,14 @@ from conductor_gym.types import (
     Status,
     Subtask,
 )
+from conductor_gym.workers.margin import document_loss, standard_margin
 from conductor_gym.workers.recorded import recorded_call
-from conductor_gym.workers.simulated import margin, simulate_call
+from conductor_gym.workers.simulated import mean_below_cap, mean_length, simulate_call
 from conductor_gym.world import World, make_world
 
 _CALL = int(Fate.CALL)
 _NO_OUTCOME = CallOutcome(int(Status.OK), MISSING, MISSING, -1.0, MISSING, 0, 0, 0, 0, 0.0, 0.0)
 _SOLVE = int(Subtask.SOLVE)
-_NONE = MISSING
 
 
 class Kernels(NamedTuple):
@@ -48,11 +47,10 @@ class Kernels(NamedTuple):
         start: ``(tables, state, slots, streams, indices, observation)`` starts episodes.
         step: ``(tables, simulated, recorded, state, actions, rewards, observation)`` steps every
             slot whose episode is not over.
-        first_solves: ``(tables, simulated, recorded, state, slots, scores, tokens, costs,
-            latencies)`` looks at what each worker's first isolated solve would give, without
-            making it.
-        expected_solves: ``(tables, simulated, state, slots, lengths, margins, costs, latencies)``
-            looks at what that solve would give on average over the attempt's luck.
+        first_solves: ``(tables, simulated, recorded, state, slots, level, solves)`` looks at what
+            each worker's first solve of the whole would give, without making it.
+        expected_solves: ``(tables, simulated, state, slots, level, solves)`` looks at what
+            that solve would give on average over the attempt's luck.
     """
 
     start: Callable[..., None]
@@ -62,19 +60,33 @@ class Kernels(NamedTuple):
 
 
 class FirstSolves(NamedTuple):
-    """What each worker's first isolated `solve` would give, all float64 [slots, workers].
+    """What each worker's first `solve` of the whole would give, all [slots, workers].
 
     Attributes:
-        quality: In [0, 1]; of expected solves, the probability of a right answer.
-        tokens_out: Output tokens.
-        cost_usd: USD.
-        latency_s: Seconds.
+        quality: float64 in [0, 1]; of expected solves, the probability of a right answer.
+        tokens_out: float64, output tokens.
+        cost_usd: float64, USD.
+        latency_s: float64, seconds.
+        affordable: bool, whether the call would be made.
     """
 
     quality: npt.NDArray[np.float64]
     tokens_out: npt.NDArray[np.float64]
     cost_usd: npt.NDArray[np.float64]
     latency_s: npt.NDArray[np.float64]
+    affordable: npt.NDArray[np.bool_]
+
+
+_SOLVES_DTYPE = np.dtype(
+    [
+        ("quality", np.float64),  # of expected solves: luck below which it is right
+        ("tokens", np.float64),
+        ("cost", np.float64),  # nano-USD
+        ("latency", np.float64),  # microseconds
+        ("affordable", np.int64),
+    ],
+    align=True,
+)
 
 
 @cache
@@ -127,55 +139,51 @@ def kernels() -> Kernels:
         recorded: Any,
         state: Any,
         slots: Any,
-        scores: Any,
-        tokens: Any,
-        costs: Any,
-        latencies: Any,
+        level: int,
+        solves: Any,
     ) -> None:
         _ = fingerprint
-        rules = tables.rules[0]
         for i in range(slots.shape[0]):
             episode = state.episodes[slots[i]]
             steps = state.steps[slots[i]]
-            tokens_in = rules.overhead + tables.queries[episode.query].tokens
             for worker in range(tables.workers.shape[0]):
-                call = Call(_CALL, 0, worker, _SOLVE, 0, _NONE, _NONE, _NONE, 0, 0, tokens_in)
-                if rules.recorded == 1:
+                call = first_solve(tables, episode, worker, level)
+                if tables.rules[0].recorded == 1:
                     outcome = recorded_call(recorded, tables, episode, call)
                 else:
                     outcome = simulate_call(simulated, tables, episode, steps, call)
-                scores[i, worker] = outcome.score
-                tokens[i, worker] = outcome.tokens_out
-                costs[i, worker] = outcome.cost
-                latencies[i, worker] = outcome.latency
+                row = solves[i, worker]
+                row.quality = outcome.score
+                row.tokens = outcome.tokens_out
+                row.cost = outcome.cost
+                row.latency = outcome.latency
+                row.affordable = int(call.fate == _CALL)
 
     @cached_njit
     def expected_solves(
-        tables: Any,
-        simulated: Any,
-        state: Any,
-        slots: Any,
-        lengths: Any,
-        margins: Any,
-        costs: Any,
-        latencies: Any,
+        tables: Any, simulated: Any, state: Any, slots: Any, level: int, solves: Any
     ) -> None:
         _ = fingerprint
         for i in range(slots.shape[0]):
             episode = state.episodes[slots[i]]
-            query = tables.queries[episode.query]
-            tokens_in = tables.rules[0].overhead + query.tokens
             for w in range(tables.workers.shape[0]):
                 worker, traits = tables.workers[w], simulated.traits[w]
-                if tokens_in > worker.window:
-                    margins[i, w] = -np.inf
-                    costs[i, w] = 0.0
-                    latencies[i, w] = traits.first_token
+                call = first_solve(tables, episode, w, level)
+                row = solves[i, w]
+                row.affordable = int(call.fate == _CALL)
+                row.quality = -np.inf
+                row.tokens = 0.0
+                row.cost = 0.0
+                row.latency = traits.first_token
+                if call.tokens_in > worker.window:
                     continue
-                length = lengths[w, query.domain]
-                margins[i, w] = margin(simulated, tables, episode, w, 0.0, 0.0)
-                costs[i, w] = price(worker, tokens_in, length)
-                latencies[i, w] = traits.first_token + traits.per_token * length
+                mean = mean_length(simulated, tables, episode.query, MISSING, w, _SOLVE)
+                length = mean_below_cap(simulated, tables, mean)
+                lost = document_loss(simulated, call.shown, call.evidence)
+                row.quality = standard_margin(simulated, tables, episode, w, -lost)
+                row.tokens = length
+                row.cost = (call.tokens_in * worker.price_in + length * worker.price_out) / 1000
+                row.latency += traits.per_token * length
 
     return Kernels(start, step, first_solves, expected_solves)
 
@@ -292,43 +300,33 @@ class Engine:
             raise InvalidActionError(f"action {tuple(bad.tolist())} is out of range. {meaning}")
         return np.ascontiguousarray(given, np.int64)
 
-    def first_solves(self, slots: npt.NDArray[np.int64]) -> FirstSolves:
-        """What each worker's first isolated `solve` would give now. For privileged agents only.
+    def first_solves(self, slots: npt.NDArray[np.int64], level: int = 0) -> FirstSolves:
+        """What each worker's first `solve` of the whole would give now. For privileged agents only.
 
         Args:
             slots: int64 [k].
+            level: Context level.
 
         Returns:
             One row a slot, one column a worker of the pool.
         """
-        workers = len(self.world.tables.workers)
-        scores = np.empty((len(slots), workers), np.float64)
-        tokens = np.empty((len(slots), workers), np.float64)
-        costs = np.empty((len(slots), workers), np.int64)
-        latencies = np.empty((len(slots), workers), np.int64)
+        solves = self._new_solves(slots)
         world = self.world
         self._kernels.first_solves(
-            world.tables,
-            world.simulated,
-            world.recorded,
-            self.state,
-            slots,
-            scores,
-            tokens,
-            costs,
-            latencies,
+            world.tables, world.simulated, world.recorded, self.state, slots, level, solves
         )
-        return FirstSolves(scores, tokens, costs / NANO_USD, latencies / MICROSECONDS)
+        return _named(solves, solves["quality"])
 
-    def expected_solves(self, slots: npt.NDArray[np.int64]) -> FirstSolves:
+    def expected_solves(self, slots: npt.NDArray[np.int64], level: int = 0) -> FirstSolves:
         """`first_solves` on average over the attempt's luck: format, residual and length.
 
         What belongs to the query (its difficulty, each worker's own trouble with it) is given.
-        For privileged agents only. The kernel gives the margin at mean luck; the normal
-        distribution function is taken out here, where the last bit may depend on the machine.
+        For privileged agents only. The kernel gives the luck below which the solve is right; its
+        normal probability is taken out here, where the last bit may depend on the machine.
 
         Args:
             slots: int64 [k].
+            level: Context level.
 
         Returns:
             One row a slot, one column a worker of the pool.
@@ -339,28 +337,21 @@ class Engine:
         world, sim = self.world, self.world.simulated
         if world.pool.backend != "simulated":
             raise ConfigError(f"pool {world.pool.name!r} is recorded: it has no expected outcomes.")
-        cap = float(world.tables.rules["output_cap"][0])
-        factors = sim.lognormal[0]
-        lengths = np.array(
-            [
-                [
-                    interpolated_mean(np.minimum(row["tokens"][_SOLVE] * factors, cap))
-                    for row in rows
-                ]
-                for rows in sim.abilities
-            ]
-        )
-        shape = (len(slots), len(world.tables.workers))
-        margins, costs, latencies = np.empty(shape), np.empty(shape), np.empty(shape)
-        self._kernels.expected_solves(
-            world.tables, sim, self.state, slots, lengths, margins, costs, latencies
-        )
+        solves = self._new_solves(slots)
+        self._kernels.expected_solves(world.tables, sim, self.state, slots, level, solves)
         domain = world.tables.queries["domain"][self.episodes["query"][slots]]
-        ability = sim.abilities[:, domain].T
-        spread = ability["on_own"] * sim.model["attempt"][0]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            standard = np.where(spread > 0, margins / spread, np.copysign(np.inf, margins))
-        holds = 1.0 - ability["format_failure"] / 2.0**64
-        quality = holds * np.asarray(ndtr(standard), np.float64)
-        tokens = lengths[:, domain].T
-        return FirstSolves(quality, tokens, costs / NANO_USD, latencies / MICROSECONDS)
+        holds = 1.0 - sim.abilities[:, domain].T["format_failure"] / 2.0**64
+        return _named(solves, holds * np.asarray(ndtr(solves["quality"]), np.float64))
+
+    def _new_solves(self, slots: npt.NDArray[np.int64]) -> Records:
+        return np.zeros((len(slots), len(self.world.tables.workers)), _SOLVES_DTYPE)
+
+
+def _named(solves: Records, quality: npt.NDArray[np.float64]) -> FirstSolves:
+    return FirstSolves(
+        quality,
+        solves["tokens"],
+        solves["cost"] / NANO_USD,
+        solves["latency"] / MICROSECONDS,
+        solves["affordable"] == 1,
+    )

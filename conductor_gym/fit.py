@@ -71,7 +71,7 @@ class Source:
         return Table(
             self.pool.worker_names,
             split.domains,
-            split.queries["domain"].astype(np.int64),
+            split.domain,
             found.score[rows][:, columns],
             None
             if split.prompts is None

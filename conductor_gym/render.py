@@ -8,6 +8,7 @@ from conductor_gym.types import (
     CONTEXT_LEVELS,
     INVALID_PENALTY,
     MICROSECONDS,
+    MISSING,
     NANO_USD,
     RULE_TEXTS,
     Rule,
@@ -16,6 +17,9 @@ from conductor_gym.types import (
 )
 
 _PROMPT_CHARACTERS = 400
+
+Letters = dict[tuple[int, int], str]
+"""Letters of answers by (part, identity), in the order in which each part's first appear."""
 
 
 def tell_episode(engine: Engine, slot: int) -> list[str]:
@@ -39,7 +43,10 @@ def tell_episode(engine: Engine, slot: int) -> list[str]:
         lines.append(
             "  " + (text if len(text) <= _PROMPT_CHARACTERS else text[:_PROMPT_CHARACTERS] + " ...")
         )
-    letters: dict[int, str] = {}
+    row = world.tables.queries[query]
+    if row["documents"]:
+        lines.append(f"  documents: {int(row['documents']):,} tokens")
+    letters: Letters = {}
     lines.extend(
         f"  {t + 1:2d}. " + _tell_step(engine, slot, t, letters)
         for t in range(int(episode["steps"]))
@@ -49,14 +56,16 @@ def tell_episode(engine: Engine, slot: int) -> list[str]:
     return lines
 
 
-def _letter(letters: dict[int, str], answer: int) -> str:
-    if answer not in letters:
-        round_, letter = divmod(len(letters), 26)
-        letters[answer] = chr(ord("A") + letter) + (str(round_) if round_ else "")
-    return letters[answer]
+def _answer(letters: Letters, part: int, answer: int) -> str:
+    """The name of an answer, such as ``answer A`` or ``answer A to part 2``."""
+    if (part, answer) not in letters:
+        round_, letter = divmod(sum(key[0] == part for key in letters), 26)
+        letters[part, answer] = chr(ord("A") + letter) + (str(round_) if round_ else "")
+    name = f"answer {letters[part, answer]}"
+    return name if part < 0 else f"{name} to part {part + 1}"
 
 
-def _tell_step(engine: Engine, slot: int, t: int, letters: dict[int, str]) -> str:
+def _tell_step(engine: Engine, slot: int, t: int, letters: Letters) -> str:
     step: Any = engine.state.steps[slot, t]
     known = bool(engine.world.tables.rules[0]["identity"])
     subtask = Subtask(int(step["subtask"])).name.lower()
@@ -68,8 +77,9 @@ def _tell_step(engine: Engine, slot: int, t: int, letters: dict[int, str]) -> st
         return f"{subtask}: invalid, {rule} (-{INVALID_PENALTY} points)"
     if int(step["subtask"]) == Subtask.SUBMIT:
         return "submit"
+    part = int(step["part"])
     if int(step["subtask"]) == Subtask.VOTE:
-        return f"vote: the plurality is {_letter(letters, int(step['answer']))}"
+        return f"vote: the plurality is {_answer(letters, part, int(step['answer']))}"
     status = Status(int(step["status"]))
     context = CONTEXT_LEVELS[int(step["level"])]
     asked = f"{who:<28} {subtask}" + (f" (context {context:,} tokens)" if context else "")
@@ -78,10 +88,15 @@ def _tell_step(engine: Engine, slot: int, t: int, letters: dict[int, str]) -> st
     if status != Status.OK:
         result = status.name.lower()
     elif step["verdict"] >= 0:
-        about = _letter(letters, int(step["target"]))
-        result = f"{'accepts' if step['verdict'] else 'rejects'} answer {about}"
+        about = _answer(letters, part, int(step["target"]))
+        result = f"{'accepts' if step['verdict'] else 'rejects'} {about}"
+    elif int(step["subtask"]) == Subtask.PLAN:
+        query = int(engine.episodes[slot]["query"])
+        result = f"opens {int(engine.world.tables.queries[query]['parts'])} parts"
+    elif int(step["subtask"]) == Subtask.CONDENSE:
+        result = "condensed the documents"
     else:
-        result = f"answer {_letter(letters, int(step['answer']))}" if known else "an answer"
+        result = _answer(letters, part, int(step["answer"])) if known else "an answer"
         if step["confidence"] >= 0:
             result += f", confidence {float(step['confidence']):.2f}"
     cost = int(step["cost"]) / NANO_USD
@@ -90,7 +105,7 @@ def _tell_step(engine: Engine, slot: int, t: int, letters: dict[int, str]) -> st
     return f"{asked}: {result}; {int(step['tokens_out']):,} tokens, ${cost:.5f}{timing}"
 
 
-def _tell_end(engine: Engine, slot: int, letters: dict[int, str]) -> str:
+def _tell_end(engine: Engine, slot: int, letters: Letters) -> str:
     episode = engine.episodes[slot]
     current = int(episode["current"])
     quality = float(episode["quality"])
@@ -106,7 +121,8 @@ def _tell_end(engine: Engine, slot: int, letters: dict[int, str]) -> str:
         said = "Nothing was submitted"
     else:
         answer = int(engine.state.steps[slot, current]["answer"])
-        said = f"Answer {letters[answer]}" if answer in letters and answer >= 0 else "The answer"
+        named = letters.get((MISSING, answer))
+        said = f"Answer {named}" if named and answer >= 0 else "The answer"
         grade = "right" if quality == 1 else "wrong" if quality == 0 else f"graded {quality:.2f}"
         said += f" was submitted and is {grade}"
     return f"  {said}. Cost ${cost:.5f}, utility {float(reached):+.4f}."

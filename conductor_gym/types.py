@@ -26,6 +26,11 @@ CONTEXT_LEVELS: tuple[int, ...] = (0, 256, 1024, 4096, 16384, 65536, 262144)
 """Tokens of context that each level allows besides the query."""
 N_LEVELS = len(CONTEXT_LEVELS)
 
+MAX_PARTS = 4
+"""Parts of a multi-part task."""
+MAX_EVIDENCE = 8
+"""Pieces of evidence in a task's documents."""
+
 MISSING = -1
 """An answer, verdict, part, worker slot or observed value that does not exist."""
 
@@ -100,7 +105,8 @@ class CallOutcome(NamedTuple):
         cost: nano-USD.
         latency: Microseconds.
         score: The verifier's grade of the answer in [0, 1]. Private: no observation and no info
-            shows it before the episode's end. 0 without an answer.
+            shows it before the episode's end. 0 without an answer. Of `condense`: the share of the
+            documents' evidence that the condensed form keeps.
         luck: The attempt's residual of a simulated answer, which `revise` starts from. Private;
             0 on other backends.
     """

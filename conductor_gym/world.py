@@ -27,15 +27,6 @@ from conductor_gym.workers.tables import (
     worker_table,
 )
 
-SINGLE_PART_SUBTASKS = (
-    Subtask.SOLVE,
-    Subtask.VERIFY,
-    Subtask.REVISE,
-    Subtask.AGGREGATE,
-    Subtask.VOTE,
-    Subtask.SUBMIT,
-)
-"""Valid without parts to open (`plan`) and without documents (`condense`)."""
 RECORDED_SUBTASKS = (Subtask.SOLVE, Subtask.SUBMIT)
 
 
@@ -143,13 +134,18 @@ def join(config: EnvConfig, pool: Pool, data: Split) -> World:
     row["latency_weight"] = weight_to_int(config.latency_weight, "latency_weight")
     row["max_steps"] = config.max_steps
     row["max_workers"] = config.max_workers
+    row["queries"] = len(data.uids)
     row["recorded"] = is_recorded
     row["latency_known"] = latency_known
     row["identity"] = identity
     row["levels"] = 1 if is_recorded else N_LEVELS
-    for subtask in RECORDED_SUBTASKS if is_recorded else SINGLE_PART_SUBTASKS:
+    for subtask in RECORDED_SUBTASKS if is_recorded else Subtask:
         row["subtasks"][subtask] = 1
     row["subtasks"][Subtask.VOTE] = identity
+    if not data.queries["parts"].any():
+        row["subtasks"][Subtask.PLAN] = 0
+    if not data.queries["documents"].any():
+        row["subtasks"][Subtask.CONDENSE] = 0
 
     tables = Tables(rules, worker_table(pool), data.queries, data.features)
     _check_affordable(config, pool, tables)
@@ -170,7 +166,7 @@ def suite_tables(data: Split) -> SuiteTables:
 def _check_affordable(config: EnvConfig, pool: Pool, tables: Tables) -> None:
     """Some call must be affordable at the start of every episode, or no action would be valid."""
     rules = tables.rules[0]
-    tokens_in = int(rules["overhead"]) + int(tables.queries["tokens"].max())
+    tokens_in = int(rules["overhead"]) + int(tables.queries["tokens"].max())  # of parts too
     cheapest = min(
         (tokens_in * int(w["price_in"]) + int(rules["output_cap"]) * int(w["price_out"]) + 500)
         // 1000

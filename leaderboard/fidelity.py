@@ -76,7 +76,7 @@ def single_calls(pool: Pool, data: Split, key: str = "fidelity") -> Calls:
     engine.start(slots, np.zeros_like(slots), slots, engine.new_observation())
     found = engine.first_solves(slots)
     back = np.argsort(engine.episodes["query"])
-    domain = data.queries["domain"].astype(np.int64)
+    domain = data.domain
     return Calls(found.quality[back], found.tokens_out[back], found.cost_usd[back], domain)
 
 
@@ -221,7 +221,7 @@ def compare(
 def _queries(data: Split, keep: npt.NDArray[np.bool_] | None = None) -> Queries:
     rows = slice(None) if keep is None else keep
     text = None if data.prompts is None else data.features[rows, :][:, list(TEXT_COLUMNS)]
-    domain = data.queries["domain"].astype(np.int64)
+    domain = data.domain
     return Queries(domain[rows], None if text is None else text.astype(np.float64))
 
 

@@ -119,7 +119,7 @@ def _trained_rows(regime: str, runs: Runs, published: dict[Cell, Published]) -> 
         if of_regime != regime or method in AGENT_OF or method == ORACLE:
             continue
         best = workers[policy.worker]
-        by_domain = workers[int(policy.by_domain[domains.index(benchmark)])]
+        by_domain = workers[int(policy.by_domain[domains.index(benchmark), 0])]
         single = 100.0 * _single_accuracy(runs, best, benchmark)
         specialist = 100.0 * _single_accuracy(runs, by_domain, benchmark)
         informed = _range(runs.accuracy[INFORMED, None][benchmark])

@@ -1,4 +1,4 @@
-"""Make the tasks of reasoning-gym datasets: a program that reads orders and prints rows.
+"""Make the tasks of datasets and families: a program that reads orders and prints rows.
 
 `python -m conductor_gym.tasks.generate` reads one `Order` a line as JSON and answers each with one
 line, ``{"rows": [...]}`` or ``{"error": "..."}``. It is a process of its own because reasoning-gym
@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
 LEVELS = ("easy", "medium", "hard")
 MAX_PROMPT = 4_000
@@ -26,13 +26,23 @@ PASS = 0.99
 
 
 class Order(TypedDict):
-    """One dataset to make; see `DatasetCard` for the fields."""
+    """One dataset or family to make; see `DatasetCard` and `FamilyCard` for the fields."""
 
+    source: Literal["reasoning-gym", "family"]
     name: str
     domain: str
     verifier: str
     split_by: list[dict[str, Any]]
     levels: dict[str, dict[str, Any]]
+    tasks: dict[str, int]
+
+
+class MultiPartOrder(TypedDict):
+    """Multi-part tasks to make; see `MultiPartCard` for the fields."""
+
+    domain: str
+    domains: list[str]
+    parts: dict[str, int]
     tasks: dict[str, int]
 
 
@@ -175,11 +185,16 @@ def make_rows(order: Order) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Answer orders until there are no more."""
+    family: Any = import_module("conductor_gym.tasks.family")  # which imports this module
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     sys.stdout = sys.stderr  # what a library prints is no answer
     for line in sys.stdin:
         try:
-            answer: dict[str, Any] = {"rows": make_rows(json.loads(line))}
+            order: Order = json.loads(line)
+            if order["source"] == "family":
+                answer: dict[str, Any] = {"rows": family.make_family_rows(order)}
+            else:
+                answer = {"rows": make_rows(order)}
         except Exception as error:  # whatever a dataset raises is told to the one who ordered
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)

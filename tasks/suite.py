@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -33,6 +33,8 @@ TASKS_SUFFIX = ".jsonl"
 """A suite of this ending is a file of tasks."""
 TOKEN_SCALE = 512.0
 """Prompt tokens at which the observed value is 0.5."""
+DOCUMENT_SCALE = 16384.0
+"""Document tokens at which the observed value is 0.5."""
 
 
 class StatisticalDomain(StrictModel):
@@ -128,8 +130,8 @@ class Split:
         domains: Domain names, in the order of the one-hot.
         uids: Immutable query ids, the suite's name first.
         ids: Ids in the recorded table, empty where there is none.
-        queries: `QUERY_DTYPE` [queries].
-        features: float32 [queries, 56], the observed `query` rows.
+        queries: `QUERY_DTYPE` [queries, then all their parts].
+        features: float32 [queries and parts, 56], the observed `query` rows.
         prompts: Text of each query, or None where the suite has none.
         tasks: What grades each query's answers, empty where nothing does.
     """
@@ -149,18 +151,22 @@ class Split:
         """Whether the queries stand in a recorded table."""
         return bool(self.ids)
 
+    @property
+    def domain(self) -> npt.NDArray[np.int64]:
+        """Each query's index into `domains`, int64 [queries]."""
+        return self.queries["domain"][: len(self.uids)].astype(np.int64)
+
     def content_hash(self) -> str:
         """BLAKE2b of everything an episode can depend on, 16 hex digits."""
         digest = hashlib.blake2b(digest_size=8)
         digest.update("\n".join((self.suite, self.name, *self.domains, *self.uids)).encode())
-        for column in ("tokens", "domain", "normals"):
+        for column in QUERY_DTYPE.names or ():
             digest.update(np.ascontiguousarray(self.queries[column]).tobytes())
         digest.update(self.features.tobytes())
         for prompt in self.prompts or ():
             digest.update(prompt.encode())
         for task in self.tasks:
-            graded_by = (task.level, task.reference, task.verifier, task.choices, task.metadata)
-            digest.update(json.dumps(graded_by, sort_keys=True).encode())
+            digest.update(json.dumps(asdict(task), sort_keys=True).encode())
         return digest.hexdigest()
 
 
@@ -178,7 +184,7 @@ def make_split(
     prompts: tuple[str, ...] | None,
     tasks: tuple[Task, ...] = (),
 ) -> Split:
-    """Lay out a split's tables.
+    """Lay out a split's tables: a row for each query, then one for each part of the tasks.
 
     Args:
         suite: Name of the suite.
@@ -186,28 +192,47 @@ def make_split(
         domains: At most 16 names.
         uids: Query ids.
         ids: Ids in the recorded table, empty where there is none.
-        domain: int64 [queries], index into `domains`.
-        tokens: int64 [queries], tokens of the prompt.
-        normals: float64 [queries, 16] public normals, None where there is text.
-        embedding: float64 [queries, up to 32] in [-1, 1], None where there is nothing to embed.
-        surface: float64 [queries, 8] in [-1, 1]; the token column is filled in here.
+        domain: int64 [rows], index into `domains`.
+        tokens: int64 [rows], tokens of the prompt.
+        normals: float64 [rows, 16] public normals, None where there are none.
+        embedding: float64 [rows, up to 32] in [-1, 1], None where there is nothing to embed.
+        surface: float64 [rows, 8] in [-1, 1]; token columns are filled in here.
         prompts: Texts.
         tasks: What grades each query's answers, empty where nothing does.
     """
-    n = len(uids)
+    n = len(domain)
+    part_uids = [
+        f"{uid}/{p}" for uid, t in zip(uids, tasks, strict=False) for p in range(len(t.parts))
+    ]
     queries = np.zeros(n, QUERY_DTYPE)
-    queries["uid"] = [uid_word(uid) for uid in uids]
+    queries["uid"] = [uid_word(uid) for uid in (*uids, *part_uids)]
     queries["tokens"] = tokens
     queries["domain"] = domain
     if normals is not None:
         queries["normals"] = normals
+    _attach(queries, len(uids), tasks)
     features = np.zeros((n, QUERY_WIDTH), np.float32)
     if embedding is not None:
         features[:, : embedding.shape[1]] = embedding
     features[np.arange(n), EMBEDDING_WIDTH + domain] = 1.0
     surface[:, SURFACE_COLUMNS.index("tokens")] = tokens / (tokens + TOKEN_SCALE)
+    attached = np.flatnonzero(queries["documents"])
+    shown = queries["documents"][attached] / (queries["documents"][attached] + DOCUMENT_SCALE)
+    surface[attached, SURFACE_COLUMNS.index("document_tokens")] = shown
     features[:, EMBEDDING_WIDTH + N_DOMAINS :] = surface
     return Split(suite, name, domains, uids, ids, queries, features, prompts, tasks)
+
+
+def _attach(queries: Records, first_part: int, tasks: tuple[Task, ...]) -> None:
+    """Write parts and documents of tasks into their rows."""
+    for row, task in zip(queries, tasks, strict=False):
+        if task.parts:
+            row["parts"], row["first_part"] = len(task.parts), first_part
+            first_part += len(task.parts)
+        if task.documents is not None:
+            evidence = task.documents.evidence
+            row["documents"], row["pieces"] = task.documents.tokens, len(evidence)
+            row["evidence"][: len(evidence)] = evidence
 
 
 def list_suites() -> list[str]:

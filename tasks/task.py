@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_PARTS = 4
-"""Parts of a multi-part task."""
-MAX_EVIDENCE = 8
-"""Pieces of evidence in a task's documents."""
+from conductor_gym.types import MAX_EVIDENCE as MAX_EVIDENCE
+from conductor_gym.types import MAX_PARTS as MAX_PARTS
+
 CHARACTERS_PER_TOKEN = 4
 """Tokens are counted as characters divided by this, rounded up: `assumed`."""
 

@@ -6,7 +6,9 @@ from pydantic import Field, model_validator
 
 from conductor_gym.data_files import StrictModel
 from conductor_gym.spaces import N_DOMAINS
-from conductor_gym.tasks.generate import LEVELS, Order
+from conductor_gym.tasks.family import FAMILIES
+from conductor_gym.tasks.generate import LEVELS, MultiPartOrder, Order
+from conductor_gym.tasks.task import MAX_PARTS
 from conductor_gym.tasks.verifiers import FUZZED, find_verifier, not_fuzzed
 
 SplitName = Literal["train", "dev", "test"]
@@ -51,6 +53,56 @@ class DatasetCard(StrictModel):
     hard: dict[str, Any]
 
 
+TasksBySplit = Annotated[dict[SplitName, Annotated[int, Field(gt=0)]], Field(min_length=1)]
+
+
+class FamilyCard(StrictModel):
+    """A family of this project and its settings at each level.
+
+    Attributes:
+        tasks: Tasks at each level, by split.
+    """
+
+    name: str
+    domain: str
+    tasks: TasksBySplit
+    easy: dict[str, Any]
+    medium: dict[str, Any]
+    hard: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _name_is_known(self) -> Self:
+        if self.name not in FAMILIES:
+            raise ValueError(f"no family {self.name!r}, there are {', '.join(FAMILIES)}")
+        return self
+
+
+class MultiPartCard(StrictModel):
+    """Tasks of several parts: tasks of different domains, of the same level and split.
+
+    Attributes:
+        tasks: Tasks at each level, by split.
+        domains: Domains that parts are drawn from.
+        easy: Parts of an easy task, and so for the other levels.
+    """
+
+    domain: str
+    tasks: TasksBySplit
+    domains: Annotated[tuple[str, ...], Field(min_length=2)]
+    easy: Annotated[int, Field(ge=2, le=MAX_PARTS)]
+    medium: Annotated[int, Field(ge=2, le=MAX_PARTS)]
+    hard: Annotated[int, Field(ge=2, le=MAX_PARTS)]
+
+    def order(self) -> MultiPartOrder:
+        """What to make."""
+        return MultiPartOrder(
+            domain=self.domain,
+            domains=list(self.domains),
+            parts={level: getattr(self, level) for level in LEVELS},
+            tasks={str(split): count for split, count in self.tasks.items()},
+        )
+
+
 class GeneratorCard(StrictModel):
     """Tasks that are made on first use.
 
@@ -63,22 +115,52 @@ class GeneratorCard(StrictModel):
 
     package: Literal["reasoning-gym"]
     version: str
-    tasks: Annotated[dict[SplitName, Annotated[int, Field(gt=0)]], Field(min_length=1)]
+    tasks: TasksBySplit
     seconds: Annotated[float, Field(gt=0, le=3600)]
     content: str = ""
     datasets: Annotated[tuple[DatasetCard, ...], Field(min_length=1)]
+    families: tuple[FamilyCard, ...] = ()
+    multi_part: MultiPartCard | None = None
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits."""
+        return tuple(self.tasks)
 
     @property
     def domains(self) -> tuple[str, ...]:
         """Names of the domains, sorted."""
-        return tuple(sorted({dataset.domain for dataset in self.datasets}))
+        return tuple(sorted(self.counts()))
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Tasks by domain and split, all levels together."""
+        cards = [*((d.domain, self.tasks) for d in self.datasets)]
+        cards += [(family.domain, family.tasks) for family in self.families]
+        if self.multi_part is not None:
+            cards.append((self.multi_part.domain, self.multi_part.tasks))
+        counts: dict[str, dict[str, int]] = {}
+        for domain, tasks in cards:
+            of_domain = counts.setdefault(domain, dict.fromkeys(self.splits, 0))
+            for split, count in tasks.items():
+                of_domain[split] += len(LEVELS) * count
+        return counts
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
-        names = [dataset.name for dataset in self.datasets]
+        names = [card.name for card in (*self.datasets, *self.families)]
         doubles = sorted({name for name in names if names.count(name) > 1})
         if doubles:
             raise ValueError(f"datasets appear twice: {', '.join(doubles)}")
+        several = self.multi_part
+        for card in (*self.families, *((several,) if several is not None else ())):
+            if tuple(card.tasks) != self.splits:
+                raise ValueError(f"{card.domain}: tasks must name the splits {self.splits}")
+        if several is not None:
+            strangers = sorted(set(several.domains) - {d.domain for d in self.datasets})
+            if strangers:
+                raise ValueError(f"multi_part: no dataset has domain {', '.join(strangers)}")
+            if len(set(several.domains)) < max(several.easy, several.medium, several.hard):
+                raise ValueError("multi_part: more parts than domains")
         for dataset in self.datasets:
             if dataset.verifier == "reasoning-gym" and dataset.name not in FUZZED:
                 raise ValueError(not_fuzzed(dataset.name))
@@ -88,9 +170,22 @@ class GeneratorCard(StrictModel):
         return self
 
     def orders(self) -> list[Order]:
-        """What to make, one order a dataset."""
-        return [
+        """What to make, one order a dataset or family."""
+        families = [
             Order(
+                source="family",
+                name=family.name,
+                domain=family.domain,
+                verifier="",
+                split_by=[],
+                levels={level: getattr(family, level) for level in LEVELS},
+                tasks={str(split): count for split, count in family.tasks.items()},
+            )
+            for family in self.families
+        ]
+        return families + [
+            Order(
+                source=self.package,
                 name=dataset.name,
                 domain=dataset.domain,
                 verifier=dataset.verifier,
@@ -111,7 +206,7 @@ class TextCard(StrictModel):
         shares: Share of each split where the rows name none.
     """
 
-    encoder: Literal["hashed-32"] = "hashed-32"
+    encoder: Literal["hashed-32", "minilm-32"] = "hashed-32"
     file: str | None = None
     generator: GeneratorCard | None = None
     shares: dict[SplitName, Annotated[float, Field(gt=0, lt=1)]] = Field(
@@ -121,7 +216,7 @@ class TextCard(StrictModel):
     @property
     def splits(self) -> tuple[str, ...]:
         """Names of the splits."""
-        return tuple(self.shares if self.generator is None else self.generator.tasks)
+        return tuple(self.shares) if self.generator is None else self.generator.splits
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

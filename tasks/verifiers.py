@@ -10,7 +10,10 @@ from importlib import import_module
 from typing import Any
 
 from conductor_gym.errors import MissingExtraError, UnknownNameError, unknown_name
+from conductor_gym.tasks.benchmark_rows import UNGRADED
 from conductor_gym.tasks.generate import PASS, normalized
+from conductor_gym.tasks.math_answers import MATH
+from conductor_gym.tasks.multi_part import PARTS
 from conductor_gym.tasks.random_state import random_state_kept
 from conductor_gym.tasks.task import Task
 from conductor_gym.tasks.verifier import Verifier
@@ -178,6 +181,8 @@ VERIFIERS: dict[str, Verifier] = {
     "complex": Verifier(_complex, _check_complex),
     "choice": Verifier(_choice, _check_choice),
     "reasoning-gym": Verifier(_reasoning_gym, _check_reasoning_gym),
+    "math": MATH,
+    "parts": PARTS,
 }
 
 
@@ -188,7 +193,7 @@ def find_verifier(name: str) -> Verifier:
         UnknownNameError: There is none.
     """
     if name not in VERIFIERS:
-        raise unknown_name("verifier", name, VERIFIERS)
+        raise unknown_name("verifier", name, VERIFIERS, UNGRADED.get(name, ""))
     return VERIFIERS[name]
 
 

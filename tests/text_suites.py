@@ -61,6 +61,8 @@ def small_core(
     made = whole["text"]["generator"]
     made["tasks"] = {"train": 4, "dev": 2, "test": 3}
     made["content"] = ""
+    made.pop("families", None)
+    made.pop("multi_part", None)
     made["datasets"] = [d for d in made["datasets"] if not names or d["name"] in names]
     made |= card
     whole["name"] = name

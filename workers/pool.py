@@ -65,7 +65,7 @@ Noise = Annotated[Number, _within(0.0, 100.0)]
 Sigma = Annotated[Number, _within(0.0, 3.0)]
 Skewness = Annotated[Number, _within(-0.3, 0.3)]
 Failure = Annotated[Number, _within(0.0, 0.99)]
-OutputCap = Annotated[Number, _within(1.0, 1e6)]
+TokenNumber = Annotated[Number, _within(1.0, 1e6)]
 Overhead = Annotated[Number, _within(0.0, 1e6)]
 
 
@@ -187,6 +187,16 @@ class ModelCard(StrictModel):
     revise_tokens: Size
     aggregate_votes: Size
     aggregate_tokens: Size
+    part_load: Size
+    plan_gap: Probits
+    plan_slope: Size
+    plan_tokens: Size
+    join_gap: Probits
+    evidence_lack: Size
+    document_distraction: Size
+    condense_gap: Probits
+    condense_slope: Size
+    condense_tokens: TokenNumber
 
 
 class Pool(StrictModel):
@@ -204,7 +214,7 @@ class Pool(StrictModel):
     title: str
     backend: Literal["simulated", "recorded"]
     prices_as_of: str
-    output_cap: OutputCap
+    output_cap: TokenNumber
     overhead_tokens: Overhead
     workers: Annotated[tuple[WorkerCard, ...], Field(min_length=1)]
     accuracy: AccuracyTable | None = None

@@ -6,32 +6,36 @@ One solve is correct if and only if, in units of a standard normal,
 
 with delta the query's shared factors, its difficulty first, eta this worker's own trouble with this
 query, xi the attempt's luck, a the worker's loadings on the factors, and z the probit of its
-accuracy given that the format holds. delta and eta belong to (key, query, worker); xi also to
-stream, pass and attempt. Answer identities are 0 for the correct one, 1 for the common attractor,
-above that for the tail; agents only ever see whether identities are equal.
+accuracy given that the format holds. delta and eta belong to (key, query, part, worker); xi also to
+stream, pass and attempt.
+
+A multi-part query answered as a whole is right if every part passes with the same xi, each at a
+margin lowered by a load. Where documents are attached, missing evidence and length lower it.
+
+Answer identities are 0 for the correct one, 1 for the common attractor, above that for the tail;
+agents only ever see whether identities are equal.
 """
 
 from typing import Any
 
 import numpy as np
 
-from conductor_gym.dynamics.call import context_share, is_answer, price
+from conductor_gym.dynamics.call import context_share, is_answer, price, row_of
 from conductor_gym.dynamics.jit import njit
 from conductor_gym.dynamics.keyed import Domain, Purpose, absorb, interpolate, threefry
 from conductor_gym.types import MISSING, CallOutcome, Status, Subtask
+from conductor_gym.workers.margin import distraction, document_loss, margin, shared_trouble
 
 CORRECT = 0
 ATTRACTOR = 1
 
-DISTRACTION_SCALE = 16384.0
-"""Context tokens at which half of the distraction is felt (assumed)."""
 MAX_SENSITIVITY = 4.0
 
 _U = np.uint64
 _SOLVE, _VERIFY = int(Subtask.SOLVE), int(Subtask.VERIFY)
 _REVISE, _AGGREGATE = int(Subtask.REVISE), int(Subtask.AGGREGATE)
+_PLAN, _CONDENSE = int(Subtask.PLAN), int(Subtask.CONDENSE)
 _OK, _MALFORMED, _OVERFLOW = int(Status.OK), int(Status.MALFORMED), int(Status.OVERFLOW)
-_DIFFICULTY, _TROUBLE = int(Domain.DIFFICULTY), int(Domain.TROUBLE)
 _PERSISTENT_VERDICT, _PERSISTENT_PICK = (
     int(Domain.PERSISTENT_VERDICT),
     int(Domain.PERSISTENT_PICK),
@@ -39,6 +43,7 @@ _PERSISTENT_VERDICT, _PERSISTENT_PICK = (
 _P_LUCK, _P_FORMAT, _P_CLUSTER = int(Purpose.LUCK), int(Purpose.FORMAT), int(Purpose.CLUSTER)
 _P_TOKENS, _P_CONFIDENCE = int(Purpose.TOKENS), int(Purpose.CONFIDENCE)
 _P_VERDICT, _P_PICK, _P_KEEP = int(Purpose.VERDICT), int(Purpose.PICK), int(Purpose.KEEP)
+_P_PLAN, _P_JOIN, _P_EVIDENCE = int(Purpose.PLAN), int(Purpose.JOIN), int(Purpose.EVIDENCE)
 _CORRECT, _ATTRACTOR = CORRECT, ATTRACTOR
 
 
@@ -49,59 +54,8 @@ def draw(k0: Any, k1: Any, purpose: int) -> Any:
 
 
 @njit
-def shared_factor(sim: Any, episode: Any, factor: int) -> float:
-    """One shared factor of the query, of mean 0 and variance 1; larger is harder.
-
-    Factor 0 is the difficulty, of which text tells something and which may be skew; the others are
-    families' and normal.
-    """
-    word, _ = threefry(episode.query0, episode.query1, _U(_DIFFICULTY), _U(factor))
-    value = interpolate(sim.normal, word)
-    if factor > 0:
-        return value
-    model = sim.model[0]
-    delta = model.text_delta * sim.told[episode.query, 0] + model.noise_delta * value
-    return (delta + model.skew * (delta * delta - 1.0)) * model.skew_scale
-
-
-@njit
-def trouble(sim: Any, episode: Any, worker: int) -> float:
-    """Eta of this worker with this query, standard normal; larger is harder."""
-    model = sim.model[0]
-    word, _ = threefry(episode.query0, episode.query1, _U(_TROUBLE), sim.traits[worker].uid)
-    told = sim.told[episode.query, 1 + worker]
-    return model.text_eta * told + model.noise_eta * interpolate(sim.normal, word)
-
-
-@njit
-def margin(
-    sim: Any, tables: Any, episode: Any, worker: int, luck: float, adjustment: float
-) -> float:
-    """Distance to the border between right and wrong; positive is right."""
-    model = sim.model[0]
-    ability = sim.abilities[worker, tables.queries[episode.query].domain]
-    lack = ability.on_own * (model.own * trouble(sim, episode, worker) + model.attempt * luck)
-    for factor in range(model.factors):
-        lack += ability.on_shared[factor] * shared_factor(sim, episode, factor)
-    return ability.z + adjustment - lack
-
-
-@njit
-def distraction(sim: Any, call: Any, relevant: float) -> float:
-    """Probits lost to the part of the context that the call is not about.
-
-    Args:
-        sim: `SimulatedTables`.
-        call: The call.
-        relevant: Tokens of the context that it is about.
-    """
-    idle = call.context - relevant
-    return sim.model[0].distraction * idle / (idle + DISTRACTION_SCALE)
-
-
-@njit
 def sensitivity(
-    sim: Any, tables: Any, episode: Any, worker: int, seen: float, adjustment: float
+    sim: Any, tables: Any, episode: Any, call: Any, seen: float, adjustment: float
 ) -> float:
     """How well a worker tells right from wrong answers to this query, as a d'.
 
@@ -109,13 +63,13 @@ def sensitivity(
         sim: `SimulatedTables`.
         tables: Shared `Tables`.
         episode: `EPISODE_DTYPE` record.
-        worker: Slot of the verifier or aggregator.
+        call: What the verifier or aggregator is asked.
         seen: Share of the output that it sees besides the answer.
         adjustment: Added to its margin.
     """
     model = sim.model[0]
-    gap = sim.domains[tables.queries[episode.query].domain].verify_gap
-    known = margin(sim, tables, episode, worker, 0.0, adjustment)
+    gap = sim.domains[tables.queries[row_of(tables, episode.query, call.part)].domain].verify_gap
+    known = margin(sim, tables, episode, call.part, call.worker, 0.0, adjustment)
     return min(
         MAX_SENSITIVITY, max(0.0, gap + model.verify_slope * known + model.verify_seen * seen)
     )
@@ -156,11 +110,12 @@ def _solve(
     sim: Any, tables: Any, episode: Any, call: Any, luck: float, adjustment: float, k0: Any, k1: Any
 ) -> Any:
     """(answer, confidence, right) at a given luck."""
-    value = margin(sim, tables, episode, call.worker, luck, adjustment)
+    value = margin(sim, tables, episode, call.part, call.worker, luck, adjustment)
     right = value > 0.0
     answer = _CORRECT
     if not right:
-        answer = wrong_answer(sim, tables.queries[episode.query].domain, k0, k1)
+        domain = tables.queries[row_of(tables, episode.query, call.part)].domain
+        answer = wrong_answer(sim, domain, k0, k1)
     return answer, stated_confidence(sim, call.worker, value, k0, k1), right
 
 
@@ -174,9 +129,9 @@ def _verify(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any,
     target = steps[call.target]
     seen = context_share(steps, episode.steps, call.level, call.target)
     lost = distraction(sim, call, seen * target.tokens_out)
-    strength = 0.5 * sensitivity(sim, tables, episode, call.worker, seen, -lost)
+    strength = 0.5 * sensitivity(sim, tables, episode, call, seen, -lost)
     a0, a1 = absorb(episode.luck0, episode.luck1, sim.traits[call.worker].uid, -_PERSISTENT_VERDICT)
-    lasting, _ = threefry(a0, a1, _U(call.target_answer), _U(0))
+    lasting, _ = threefry(a0, a1, _U(call.target_answer), _U(call.part + 1))
     fresh, _ = draw(k0, k1, _P_VERDICT)
     evidence = model.verify_persistent * interpolate(sim.normal, lasting)
     evidence += model.verify_fresh * interpolate(sim.normal, fresh)
@@ -184,8 +139,7 @@ def _verify(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any,
         if target.answer == _CORRECT:
             evidence += strength
         else:
-            other = trouble(sim, episode, target.worker)
-            shared = max(0.0, min(other, trouble(sim, episode, call.worker)))
+            shared = shared_trouble(sim, tables, episode, call.part, target.worker, call.worker)
             evidence += model.blind_spot * shared - strength
     return int(evidence > model.verify_criterion)
 
@@ -203,7 +157,8 @@ def _revise(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any,
     shift = share * (model.revise_own if own else model.revise_seen)
     for t in range(episode.steps):
         step = steps[t]
-        about = step.subtask == _VERIFY and step.target == target.answer
+        same = step.part == call.part and step.target == target.answer
+        about = step.subtask == _VERIFY and same
         if about and step.verdict == 0 and step.worker != call.worker:
             seen = context_share(steps, episode.steps, call.level, t)
             shift = max(shift, model.revise_critique * seen)
@@ -222,7 +177,8 @@ def _revise(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any,
 def _aggregate(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any) -> int:
     """Step of the candidate that the aggregator picks among those it sees whole; -1: none."""
     model = sim.model[0]
-    strength = sensitivity(sim, tables, episode, call.worker, 1.0, 0.0)
+    lost = document_loss(sim, call.shown, call.evidence)
+    strength = sensitivity(sim, tables, episode, call, 1.0, -lost)
     a0, a1 = absorb(episode.luck0, episode.luck1, sim.traits[call.worker].uid, -_PERSISTENT_PICK)
     best = -1
     highest = -np.inf
@@ -248,6 +204,102 @@ def _aggregate(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: A
 
 
 @njit
+def _join(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any) -> int:
+    """Identity of the answer that the parts' current answers give together.
+
+    It is right if every part has a right one that the joiner sees whole, and none is lost in
+    joining. The same wrong parts give the same wrong whole.
+    """
+    right = True
+    a0, a1 = _U(0), _U(0)
+    for p in range(tables.queries[episode.query].parts):
+        t = episode.part_answers[p]
+        answer = MISSING
+        if t >= 0 and context_share(steps, episode.steps, call.level, t) == 1.0:
+            answer = steps[t].answer
+        right = right and answer == _CORRECT
+        a0, a1 = absorb(a0, a1, answer, p)
+    word, _ = draw(k0, k1, _P_JOIN)
+    if interpolate(sim.normal, word) >= sim.model[0].join_gap:
+        return 2 + int(k0 >> _U(2))
+    return _CORRECT if right else 2 + int(a0 >> _U(2))
+
+
+@njit
+def _plan(sim: Any, tables: Any, episode: Any, call: Any, k0: Any, k1: Any) -> bool:
+    """Whether the parts that a plan names are the task's."""
+    model = sim.model[0]
+    known = margin(sim, tables, episode, MISSING, call.worker, 0.0, -distraction(sim, call, 0.0))
+    word, _ = draw(k0, k1, _P_PLAN)
+    return interpolate(sim.normal, word) < model.plan_gap + model.plan_slope * known
+
+
+@njit
+def _condense(sim: Any, tables: Any, episode: Any, call: Any, k0: Any, k1: Any) -> float:
+    """Share of all evidence that a condensed form keeps: of each piece read, it may lose any."""
+    model = sim.model[0]
+    query = tables.queries[episode.query]
+    long = document_loss(sim, call.shown, 1.0)
+    known = margin(sim, tables, episode, MISSING, call.worker, 0.0, 0.0)
+    border = model.condense_gap + model.condense_slope * known - long
+    kept = 0
+    for i in range(query.pieces):
+        word, _ = threefry(k0, k1, _U(_P_EVIDENCE), _U(i))
+        kept += int(query.evidence[i] <= call.shown and interpolate(sim.normal, word) < border)
+    return kept / query.pieces
+
+
+@njit
+def mean_length(sim: Any, tables: Any, query: int, part: int, worker: int, subtask: int) -> float:
+    """Mean output tokens of a call before the cap; a whole is written part by part."""
+    if subtask == _CONDENSE:
+        return sim.model[0].condense_tokens
+    parts = tables.queries[query].parts
+    if part >= 0 or parts == 0 or (subtask != _SOLVE and subtask != _REVISE):
+        return sim.abilities[worker, tables.queries[row_of(tables, query, part)].domain].tokens[
+            subtask
+        ]
+    total = 0.0
+    for p in range(parts):
+        total += sim.abilities[worker, tables.queries[row_of(tables, query, p)].domain].tokens[
+            subtask
+        ]
+    return total
+
+
+@njit
+def mean_below_cap(sim: Any, tables: Any, mean: float) -> float:
+    """Mean output tokens after the cap, of a call whose mean before it is given."""
+    factors = sim.lognormal[0]
+    cap = float(tables.rules[0].output_cap)
+    total = 0.0
+    for j in range(factors.shape[0] - 1):
+        total += min(cap, mean * factors[j]) + min(cap, mean * factors[j + 1])
+    return total / (2 * (factors.shape[0] - 1))
+
+
+@njit
+def _answer(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any) -> Any:
+    """(answer, confidence, luck) of a call that answers."""
+    if call.subtask == _REVISE:
+        return _revise(sim, tables, episode, steps, call, k0, k1)
+    if call.subtask == _AGGREGATE:
+        lost = document_loss(sim, call.shown, call.evidence)
+        own = margin(sim, tables, episode, MISSING, call.worker, 0.0, -lost)
+        confidence = stated_confidence(sim, call.worker, own, k0, k1)
+        if episode.opened == 1:
+            return _join(sim, tables, episode, steps, call, k0, k1), confidence, 0.0
+        picked = _aggregate(sim, tables, episode, steps, call, k0, k1)
+        if picked >= 0:
+            return steps[picked].answer, confidence, steps[picked].luck
+    word, _ = draw(k0, k1, _P_LUCK)
+    luck = interpolate(sim.normal, word)
+    lost = distraction(sim, call, 0.0)
+    answer, confidence, _ = _solve(sim, tables, episode, call, luck, -lost, k0, k1)
+    return answer, confidence, luck
+
+
+@njit
 def simulate_call(sim: Any, tables: Any, episode: Any, steps: Any, call: Any) -> CallOutcome:
     """What came back from a simulated worker.
 
@@ -260,17 +312,16 @@ def simulate_call(sim: Any, tables: Any, episode: Any, steps: Any, call: Any) ->
     """
     worker = tables.workers[call.worker]
     traits = sim.traits[call.worker]
-    model = sim.model[0]
-    domain = tables.queries[episode.query].domain
-    ability = sim.abilities[call.worker, domain]
+    domain = tables.queries[row_of(tables, episode.query, call.part)].domain
     k0, k1 = call_subkey(sim, episode, call)
 
     tokens_word, first_word = draw(k0, k1, _P_TOKENS)
     first = traits.first_token * interpolate(sim.lognormal[traits.first_token_row], first_word)
     if call.tokens_in > worker.window:
         latency = int(first + 0.5)
-        return CallOutcome(_OVERFLOW, MISSING, MISSING, -1.0, MISSING, 0, 0, 0, latency, 0.0, 0.0)
-    length = ability.tokens[call.subtask] * interpolate(sim.lognormal[0], tokens_word)
+        return CallOutcome(_OVERFLOW, call.part, MISSING, -1.0, MISSING, 0, 0, 0, latency, 0.0, 0.0)
+    mean = mean_length(sim, tables, episode.query, call.part, call.worker, call.subtask)
+    length = mean * interpolate(sim.lognormal[0], tokens_word)
     tokens_out = int(min(float(tables.rules[0].output_cap), max(1.0, np.floor(length + 0.5))))
     cost = price(worker, call.tokens_in, tokens_out)
     latency = int(first + traits.per_token * tokens_out + 0.5)
@@ -279,29 +330,22 @@ def simulate_call(sim: Any, tables: Any, episode: Any, steps: Any, call: Any) ->
     confidence = -1.0
     verdict = MISSING
     luck = 0.0
+    score = 0.0
     format_word, _ = draw(k0, k1, _P_FORMAT)
-    failure = model.verify_failure if call.subtask == _VERIFY else ability.format_failure
+    failure = sim.abilities[call.worker, domain].format_failure
+    if call.subtask == _VERIFY:
+        failure = sim.model[0].verify_failure
     status = _MALFORMED if format_word < failure else _OK
     if status == _OK:
         if call.subtask == _VERIFY:
             verdict = _verify(sim, tables, episode, steps, call, k0, k1)
-        elif call.subtask == _REVISE:
-            answer, confidence, luck = _revise(sim, tables, episode, steps, call, k0, k1)
+        elif call.subtask == _PLAN:
+            status = _OK if _plan(sim, tables, episode, call, k0, k1) else _MALFORMED
+        elif call.subtask == _CONDENSE:
+            score = _condense(sim, tables, episode, call, k0, k1)
         else:
-            picked = -1
-            if call.subtask == _AGGREGATE:
-                picked = _aggregate(sim, tables, episode, steps, call, k0, k1)
-            if picked >= 0:
-                answer = steps[picked].answer
-                luck = steps[picked].luck
-                own = margin(sim, tables, episode, call.worker, 0.0, 0.0)
-                confidence = stated_confidence(sim, call.worker, own, k0, k1)
-            else:
-                word, _ = draw(k0, k1, _P_LUCK)
-                luck = interpolate(sim.normal, word)
-                lost = distraction(sim, call, 0.0)
-                answer, confidence, _ = _solve(sim, tables, episode, call, luck, -lost, k0, k1)
-    score = 1.0 if answer == _CORRECT else 0.0
+            answer, confidence, luck = _answer(sim, tables, episode, steps, call, k0, k1)
+            score = 1.0 if answer == _CORRECT else 0.0
     return CallOutcome(
         status,
         call.part,

@@ -64,6 +64,15 @@ MODEL_DTYPE = np.dtype(
         ("revise_critique", np.float64),
         ("revise_keep", np.uint64),  # threshold
         ("aggregate_votes", np.float64),
+        ("part_load", np.float64),  # probits
+        ("plan_gap", np.float64),
+        ("plan_slope", np.float64),
+        ("join_gap", np.float64),
+        ("evidence_lack", np.float64),
+        ("document_distraction", np.float64),
+        ("condense_gap", np.float64),
+        ("condense_slope", np.float64),
+        ("condense_tokens", np.float64),  # mean output tokens before the cap
         ("skew", np.float64),  # of difficulty
         ("skew_scale", np.float64),  # 1 / sqrt(1 + 2·skew²)
         ("factors", np.int64),  # shared factors in use
@@ -80,7 +89,7 @@ class SimulatedTables(NamedTuple):
         domains: `DOMAIN_DTYPE` [domains].
         traits: `TRAITS_DTYPE` [workers].
         model: `MODEL_DTYPE` [1].
-        told: float64 [queries, 1 + workers], what text or public normals tell about the
+        told: float64 [queries and parts, 1 + workers], what text or public normals tell about the
             difficulty and about each worker's own trouble.
         normal: float64 [1025], quantiles of the normal distribution.
         lognormal: float64 [rows, 1025], factors of mean 1; row 0 is for output tokens.

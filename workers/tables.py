@@ -28,8 +28,8 @@ class SuiteTables(NamedTuple):
 
     Attributes:
         domains: Names of its domains.
-        queries: `QUERY_DTYPE` [queries].
-        features: float32 [queries, 56], the observed `query` rows.
+        queries: `QUERY_DTYPE` [queries, then all their parts].
+        features: float32 [queries and parts, 56], the observed `query` rows.
     """
 
     domains: tuple[str, ...]
@@ -89,10 +89,10 @@ def told_by_normals(pool: Pool, normals: npt.NDArray[np.float64]) -> npt.NDArray
 
     Args:
         pool: A simulated pool.
-        normals: float64 [queries, 16].
+        normals: float64 [queries and parts, 16].
 
     Returns:
-        float64 [queries, 1 + workers].
+        float64 [queries and parts, 1 + workers].
     """
     told = np.zeros((len(normals), 1 + len(pool.workers)))
     told[:, 0] = normals[:, 0]
@@ -108,7 +108,7 @@ def told_by_text(pool: Pool, text: TextTable, data: SuiteTables) -> npt.NDArray[
     Summed column by column, so that every machine gets the same bits.
 
     Returns:
-        float64 [queries, 1 + workers].
+        float64 [queries and parts, 1 + workers].
     """
     columns = [*range(EMBEDDING_WIDTH), *range(EMBEDDING_WIDTH + N_DOMAINS, QUERY_WIDTH)]
     told = np.zeros((len(data.queries), 1 + len(pool.workers)))
@@ -145,6 +145,21 @@ def _rho(
         return resolve(card.rho, assumptions)
 
 
+def _part_rows(data: SuiteTables) -> npt.NDArray[np.int64]:
+    """Rows of `queries` that are parts."""
+    whole = data.queries[data.queries["parts"] > 0]
+    counts = whole["parts"].astype(np.int64)
+    within: npt.NDArray[np.int64] = np.arange(int(counts.sum())) - np.repeat(
+        np.cumsum(counts) - counts, counts
+    )
+    return np.repeat(whole["first_part"].astype(np.int64), counts) + within
+
+
+def _mean_threshold(thresholds: npt.NDArray[np.uint64]) -> int:
+    """Mean of unsigned 64-bit thresholds, in exact arithmetic."""
+    return sum(thresholds.tolist()) // len(thresholds)
+
+
 def simulated_tables(pool: Pool, data: SuiteTables, assumptions: Assumptions) -> SimulatedTables:
     """Tables of a simulated pool on a suite's queries.
 
@@ -155,13 +170,19 @@ def simulated_tables(pool: Pool, data: SuiteTables, assumptions: Assumptions) ->
     card, accuracy, biases = pool.model, pool.accuracy, pool.confidence_bias
     if card is None or accuracy is None or biases is None:
         raise ConfigError(f"pool {pool.name!r} is {pool.backend}, it holds nothing to simulate.")
-    domains = data.domains
-    lacking = [domain for domain in domains if domain not in pool.domains]
+    has_parts = data.queries["parts"] > 0
+    answered: list[int] = np.unique(data.queries["domain"][~has_parts]).tolist()
+    lacking = [data.domains[d] for d in answered if data.domains[d] not in pool.domains]
     if lacking:
         raise ConfigError(
             f"pool {pool.name!r} says nothing about {', '.join(lacking)}. "
             f"It knows {', '.join(pool.domains)}."
         )
+    # A whole of several parts has no ability of its own: its other numbers are means over them.
+    wholes: list[int] = np.unique(data.queries["domain"][has_parts]).tolist()
+    composite = [d for d in wholes if data.domains[d] not in pool.domains]
+    joined = np.unique(data.queries["domain"][_part_rows(data)])
+    domains = {d: name for d, name in enumerate(data.domains) if name in pool.domains}
     has_normals = bool(data.queries["normals"].any())
     reads = max(*end_points(card.r2_delta), *end_points(card.r2_eta)) > 0.0
     if reads and not has_normals and pool.text is None:
@@ -175,10 +196,10 @@ def simulated_tables(pool: Pool, data: SuiteTables, assumptions: Assumptions) ->
     value = {name: resolve(getattr(card, name), assumptions) for name in type(card).model_fields}
 
     skew = value["difficulty_skew"]
-    rhos = {domain: _rho(pool, domain, accuracy.values, assumptions) for domain in domains}
-    abilities = np.zeros((len(pool.workers), len(domains)), ABILITY_DTYPE)
+    rhos = {name: _rho(pool, name, accuracy.values, assumptions) for name in domains.values()}
+    abilities = np.zeros((len(pool.workers), len(data.domains)), ABILITY_DTYPE)
     for w, worker in enumerate(pool.workers):
-        for d, domain in enumerate(domains):
+        for d, domain in domains.items():
             number = pool.failure(worker.name, domain)
             failure = 0.0 if number is None else resolve(number, assumptions)
             rho = rhos[domain]
@@ -198,13 +219,22 @@ def simulated_tables(pool: Pool, data: SuiteTables, assumptions: Assumptions) ->
             factors[Subtask.VERIFY] = value["verify_tokens"]
             factors[Subtask.REVISE] = value["revise_tokens"]
             factors[Subtask.AGGREGATE] = value["aggregate_tokens"]
+            factors[Subtask.PLAN] = value["plan_tokens"]
             row["tokens"] = solve * factors
+    for d in composite:
+        for w, rows in enumerate(abilities[:, joined]):
+            abilities[w, d]["tokens"] = rows["tokens"].mean(axis=0)
+            abilities[w, d]["format_failure"] = _mean_threshold(rows["format_failure"])
 
-    domain_rows = np.zeros(len(domains), DOMAIN_DTYPE)
-    for row, domain in zip(domain_rows, domains, strict=True):
+    domain_rows = np.zeros(len(data.domains), DOMAIN_DTYPE)
+    for d, domain in domains.items():
+        row = domain_rows[d]
         row["attractor"] = threshold(resolve(pool.domains[domain].attractor, assumptions))
         row["tail"] = pool.domains[domain].tail
         row["verify_gap"] = resolve(pool.domains[domain].verify_gap, assumptions)
+    for d in composite:
+        domain_rows[d]["attractor"] = _mean_threshold(domain_rows["attractor"][joined])
+        domain_rows[d]["verify_gap"] = domain_rows["verify_gap"][joined].mean()
 
     sigmas = sorted({worker.ttft_sigma or 0.0 for worker in pool.workers})
     traits = np.zeros(len(pool.workers), TRAITS_DTYPE)
@@ -237,6 +267,15 @@ def simulated_tables(pool: Pool, data: SuiteTables, assumptions: Assumptions) ->
         "revise_own",
         "revise_critique",
         "aggregate_votes",
+        "part_load",
+        "plan_gap",
+        "plan_slope",
+        "join_gap",
+        "evidence_lack",
+        "document_distraction",
+        "condense_gap",
+        "condense_slope",
+        "condense_tokens",
     ):
         row[name] = value[name]
     row["verify_persistent"] = math.sqrt(value["verify_persistent"])

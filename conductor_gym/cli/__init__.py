@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from conductor_gym.cli.benchmark import benchmark
 from conductor_gym.cli.fetch import fetch
 from conductor_gym.cli.fidelity import fidelity
 from conductor_gym.cli.fit import fit
@@ -24,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, train, report, fetch, fit, fidelity):
+for command in (run, train, report, fetch, benchmark, fit, fidelity):
     app.command()(command)
 app.command("list")(list_)
 

@@ -36,6 +36,8 @@ class Call(NamedTuple):
         target_answer: That answer's identity.
         attempt: How often this worker already did this to this target, from 0.
         context: Tokens of context that the call sees besides the query.
+        shown: Tokens of documents, or of their condensed form, among them.
+        evidence: Share of the documents' evidence among them, 1 without documents.
         tokens_in: Input tokens: instructions, query, target answer, context.
     """
 
@@ -49,12 +51,15 @@ class Call(NamedTuple):
     target_answer: int
     attempt: int
     context: int
+    shown: int
+    evidence: float
     tokens_in: int
 
 
 _LEVEL_TOKENS = np.array(CONTEXT_LEVELS, np.int64)
 _N_LEVELS = len(CONTEXT_LEVELS)
 _SOLVE, _VERIFY, _REVISE = int(Subtask.SOLVE), int(Subtask.VERIFY), int(Subtask.REVISE)
+_PLAN, _CONDENSE = int(Subtask.PLAN), int(Subtask.CONDENSE)
 _AGGREGATE, _VOTE, _SUBMIT = int(Subtask.AGGREGATE), int(Subtask.VOTE), int(Subtask.SUBMIT)
 _OK, _UNAFFORDABLE = int(Status.OK), int(Status.UNAFFORDABLE)
 _NONE = int(Rule.NONE)
@@ -88,13 +93,38 @@ def is_answer(step: Any) -> bool:
 
 
 @njit
+def row_of(tables: Any, query: int, part: int) -> int:
+    """Row of a query's part in `queries` and `features`; the query's own for `MISSING`."""
+    return query if part < 0 else tables.queries[query].first_part + part
+
+
+@njit
+def open_part(tables: Any, episode: Any) -> int:
+    """Part that the next `solve` fills: the next open one, after the last the last again."""
+    if episode.opened == 0:
+        return MISSING
+    return min(episode.done, tables.queries[episode.query].parts - 1)
+
+
+@njit
+def answer_in_focus(episode: Any) -> int:
+    """Step that `verify` and `revise` are about: of the newest part once parts are open."""
+    if episode.opened == 0:
+        return episode.current
+    return episode.part_answers[episode.done - 1] if episode.done > 0 else MISSING
+
+
+@njit
 def worker_rule(tables: Any, episode: Any, worker: int) -> int:
     """`NONE` if the slot is filled and some call to it is affordable, else the broken rule."""
     if worker >= tables.workers.shape[0]:
         return _WORKER_ABSENT
     rules = tables.rules[0]
-    tokens_in = rules.overhead + tables.queries[episode.query].tokens
-    worst = price(tables.workers[worker], tokens_in, rules.output_cap)
+    prompt = tables.queries[row_of(tables, episode.query, open_part(tables, episode))].tokens
+    if episode.opened == 1 and episode.done > 0:
+        newest = tables.queries[row_of(tables, episode.query, episode.done - 1)].tokens
+        prompt = min(prompt, newest + ANSWER_TOKENS)
+    worst = price(tables.workers[worker], rules.overhead + prompt, rules.output_cap)
     return _NONE if worst <= rules.budget - episode.cost else _WORKER_UNAFFORDABLE
 
 
@@ -106,9 +136,14 @@ def subtask_rule(tables: Any, episode: Any, steps: Any, subtask: int) -> int:
         return _WITHOUT_IDENTITY
     if rules.subtasks[subtask] == 0:
         return _SUBTASK_UNSUPPORTED
-    if (subtask in (_VERIFY, _REVISE)) and episode.current < 0:
+    query = tables.queries[episode.query]
+    if (subtask == _PLAN and query.parts == 0) or (subtask == _CONDENSE and query.documents == 0):
+        return _SUBTASK_UNSUPPORTED
+    if (subtask in (_VERIFY, _REVISE)) and answer_in_focus(episode) < 0:
         return _NO_CURRENT_ANSWER
     if subtask in (_VOTE, _AGGREGATE):
+        if episode.opened == 1:
+            return _NONE if episode.done > 0 else _NO_ANSWERS
         for t in range(episode.steps):
             if is_answer(steps[t]):
                 return _NONE
@@ -123,6 +158,12 @@ def level_rule(tables: Any, level: int) -> int:
 
 
 @njit
+def is_output(step: Any) -> bool:
+    """Whether a past step's output is shown as one; a condensed form stands for the documents."""
+    return step.status == _OK and step.subtask != _CONDENSE
+
+
+@njit
 def context_share(steps: Any, n: int, level: int, step: int) -> float:
     """Share of a past step's output that fits a context level, newest outputs first.
 
@@ -134,12 +175,54 @@ def context_share(steps: Any, n: int, level: int, step: int) -> float:
     """
     left = _LEVEL_TOKENS[level]
     for t in range(n - 1, step, -1):
-        if steps[t].status == _OK:
+        if is_output(steps[t]):
             left -= steps[t].tokens_out
     size = steps[step].tokens_out
     if left <= 0 or size == 0:
         return 0.0
     return 1.0 if size <= left else left / size
+
+
+@njit
+def documents_from_start(query: Any, room: int) -> Any:
+    """Tokens of the documents' start that fit, and the share of their evidence in it."""
+    if query.documents == 0:
+        return 0, 1.0
+    shown = min(room, query.documents)
+    read = 0
+    for i in range(query.pieces):
+        read += int(query.evidence[i] <= shown)
+    return shown, read / query.pieces
+
+
+@njit
+def documents_shown(query: Any, episode: Any, steps: Any, subtask: int, room: int) -> Any:
+    """Tokens of documents in a context, and the share of their evidence in it.
+
+    After the outputs come the documents from their start, or what was condensed of them;
+    `condense` itself always reads the documents.
+
+    Args:
+        query: `QUERY_DTYPE` record.
+        episode: `EPISODE_DTYPE` record.
+        steps: The episode's past steps.
+        subtask: What is asked for.
+        room: Tokens that the outputs leave.
+    """
+    if query.documents > 0 and episode.condensed >= 0 and subtask != _CONDENSE:
+        form = steps[episode.condensed]
+        shown = min(room, form.tokens_out)
+        return shown, form.score * shown / form.tokens_out
+    return documents_from_start(query, room)
+
+
+@njit
+def _subject(tables: Any, episode: Any, subtask: int) -> Any:
+    """(part, target step) that a subtask is about now."""
+    if subtask in (_VERIFY, _REVISE):
+        part = episode.done - 1 if episode.opened == 1 else MISSING
+        return part, answer_in_focus(episode)
+    return open_part(tables, episode) if subtask == _SOLVE else MISSING, MISSING
 
 
 @njit
@@ -151,28 +234,37 @@ def plan_call(tables: Any, episode: Any, steps: Any, worker: int, subtask: int, 
         rule = worker_rule(tables, episode, worker)
         if rule == _NONE:
             rule = level_rule(tables, level)
-    if rule != _NONE:
-        return Call(_FATE_INVALID, rule, worker, subtask, level, MISSING, MISSING, MISSING, 0, 0, 0)
-    if free:
+    if rule != _NONE or free:
         fate = _FATE_VOTE if subtask == _VOTE else _FATE_SUBMIT
-        return Call(fate, _NONE, MISSING, subtask, MISSING, MISSING, MISSING, MISSING, 0, 0, 0)
+        part = MISSING
+        if rule != _NONE:
+            fate = _FATE_INVALID
+        else:
+            worker, level = MISSING, MISSING
+            if subtask == _VOTE and episode.opened == 1:
+                part = episode.done - 1
+        return Call(fate, rule, worker, subtask, level, part, MISSING, MISSING, 0, 0, 0, 1.0, 0)
 
     n = episode.steps
-    target = episode.current if subtask in (_VERIFY, _REVISE) else MISSING
+    part, target = _subject(tables, episode, subtask)
     target_answer = steps[target].answer if target >= 0 else MISSING
     attempt = 0
-    available = 0
+    outputs = 0
     for t in range(n):
         past = steps[t]
-        if past.status == _OK:
-            available += past.tokens_out
+        if is_output(past):
+            outputs += past.tokens_out
         made = past.status >= 0 and past.status != _UNAFFORDABLE
-        same = past.worker == worker and past.subtask == subtask
+        same = past.worker == worker and past.subtask == subtask and past.part == part
         if made and same and past.target == target_answer:
             attempt += 1
-    context = min(_LEVEL_TOKENS[level], available)
+    outputs = min(_LEVEL_TOKENS[level], outputs)
+    room = _LEVEL_TOKENS[level] - outputs
+    query = tables.queries[episode.query]
+    shown, evidence = documents_shown(query, episode, steps, subtask, room)
     rules = tables.rules[0]
-    tokens_in = rules.overhead + tables.queries[episode.query].tokens + context
+    tokens_in = rules.overhead + tables.queries[row_of(tables, episode.query, part)].tokens
+    tokens_in += outputs + shown
     if target >= 0:
         tokens_in += ANSWER_TOKENS
     worst = price(tables.workers[worker], tokens_in, rules.output_cap)
@@ -183,10 +275,38 @@ def plan_call(tables: Any, episode: Any, steps: Any, worker: int, subtask: int, 
         worker,
         subtask,
         level,
-        MISSING,
+        part,
         target,
         target_answer,
         attempt,
-        context,
+        outputs + shown,
+        shown,
+        evidence,
+        tokens_in,
+    )
+
+
+@njit
+def first_solve(tables: Any, episode: Any, worker: int, level: int) -> Call:
+    """A first `solve` of the whole by this worker, whatever was done before."""
+    query = tables.queries[episode.query]
+    shown, evidence = documents_from_start(query, _LEVEL_TOKENS[level])
+    rules = tables.rules[0]
+    tokens_in = rules.overhead + query.tokens + shown
+    worst = price(tables.workers[worker], tokens_in, rules.output_cap)
+    fate = _FATE_CALL if worst <= rules.budget - episode.cost else _FATE_UNAFFORDABLE
+    return Call(
+        fate,
+        _NONE,
+        worker,
+        _SOLVE,
+        level,
+        MISSING,
+        MISSING,
+        MISSING,
+        0,
+        shown,
+        shown,
+        evidence,
         tokens_in,
     )

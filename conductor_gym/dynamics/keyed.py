@@ -48,6 +48,9 @@ class Purpose(IntEnum):
     VERDICT = 6
     PICK = 7
     KEEP = 8
+    PLAN = 9
+    JOIN = 10
+    EVIDENCE = 11
 
 
 def key_from_text(text: str) -> tuple[int, int]:

@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from conductor_gym.dynamics.call import is_answer, level_rule, subtask_rule, worker_rule
+from conductor_gym.dynamics.call import (
+    answer_in_focus,
+    is_answer,
+    level_rule,
+    open_part,
+    row_of,
+    subtask_rule,
+    worker_rule,
+)
 from conductor_gym.dynamics.jit import njit
 from conductor_gym.reward import WEIGHT_SCALE
 from conductor_gym.spaces import N_STATIC_WORKER_COLUMNS
@@ -59,7 +67,7 @@ def _observe_history(tables: Any, steps: Any, n: int, row: Any) -> None:
             earlier = 0
             same = 0
             for u in range(t):
-                if is_answer(steps[u]):
+                if is_answer(steps[u]) and steps[u].part == step.part:
                     earlier += 1
                     same += int(steps[u].answer == step.answer)
             if earlier > 0:
@@ -99,13 +107,15 @@ def _observe_workers(tables: Any, episode: Any, steps: Any, row: Any, mask: Any)
                 out[8] = step.confidence
         out[6] = calls / rules.max_steps
         out[7] = errors / rules.max_steps
-        if episode.current >= 0:
-            current = steps[episode.current]
+        focus = answer_in_focus(episode)
+        if focus >= 0:
+            current = steps[focus]
             out[9] = int(current.worker == w)
             if rules.identity == 1:
-                # The worker's own newest answer decides.
+                # The worker's own newest answer to the same part decides.
                 for t in range(n - 1, -1, -1):
-                    if steps[t].worker == w and is_answer(steps[t]):
+                    same = steps[t].worker == w and steps[t].part == current.part
+                    if same and is_answer(steps[t]):
                         out[10] = int(steps[t].answer == current.answer)
                         break
         out[11] = valid
@@ -118,7 +128,8 @@ def observe(tables: Any, state: Any, slot: int, observation: Any) -> None:
     episode = state.episodes[slot]
     steps = state.steps[slot]
     mask = observation.action_mask[slot]
-    observation.query[slot, :] = tables.features[episode.query]
+    part = open_part(tables, episode)
+    observation.query[slot, :] = tables.features[row_of(tables, episode.query, part)]
     _observe_history(tables, steps, episode.steps, observation.history[slot])
     _observe_workers(tables, episode, steps, observation.workers[slot], mask)
     for s in range(_N_SUBTASKS):
@@ -132,6 +143,8 @@ def observe(tables: Any, state: Any, slot: int, observation: Any) -> None:
     budget[2] = -1.0  # no outer time limit
     budget[3] = _shown_weight(episode.cost_weight)
     budget[4] = _shown_weight(episode.latency_weight)
-    budget[5] = 0.0  # parts open
-    budget[6] = 0.0  # parts done
+    budget[5] = 0.0
+    if part >= 0:
+        budget[5] = (tables.queries[episode.query].parts - episode.done) / PARTS_SCALE
+    budget[6] = episode.done / PARTS_SCALE
     budget[7] = int(episode.current >= 0)

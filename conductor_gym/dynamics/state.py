@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from conductor_gym.spaces import N_STATIC_WORKER_COLUMNS
+from conductor_gym.types import MAX_EVIDENCE, MAX_PARTS
 
 Records = npt.NDArray[np.void]
 
 N_NORMALS = 16
+"""Public normals of a query or part; the first tells about its difficulty."""
 MAX_FACTORS = 4
 """Shared factors of a simulated pool: the query's difficulty and up to three families."""
-"""Public normals of a query without text; the first tells about its difficulty."""
 
 EPISODE_DTYPE = np.dtype(
     [
@@ -36,6 +37,10 @@ EPISODE_DTYPE = np.dtype(
         ("quality", np.float64),  # of the submitted answer; 0 before the end
         ("steps", np.int32),
         ("current", np.int32),  # step that wrote the current answer, -1 without one
+        ("condensed", np.int32),  # step that wrote the condensed documents, -1 without one
+        ("opened", np.int32),  # 1 once a plan opened the parts
+        ("done", np.int32),  # parts that have an answer
+        ("part_answers", np.int32, (MAX_PARTS,)),  # steps that wrote them, -1 without one
         ("invalid", np.int32),  # invalid actions so far
         ("over", np.int32),
     ],
@@ -49,7 +54,7 @@ STEP_DTYPE = np.dtype(
         ("cost", np.int64),
         ("latency", np.int64),
         ("confidence", np.float64),
-        ("score", np.float64),  # private, see CallOutcome
+        ("score", np.float64),  # private, see CallOutcome; of `condense`: share of the evidence
         ("luck", np.float64),  # private
         ("tokens_in", np.int32),
         ("tokens_out", np.int32),
@@ -80,7 +85,12 @@ QUERY_DTYPE = np.dtype(
         ("uid", np.uint64),
         ("tokens", np.int64),  # of the prompt
         ("domain", np.int64),
-        ("normals", np.float64, (N_NORMALS,)),  # public normals, 0 where there is text
+        ("parts", np.int64),  # 0, or 2 to MAX_PARTS
+        ("first_part", np.int64),  # row of the first part
+        ("documents", np.int64),  # tokens of all documents, 0 without
+        ("pieces", np.int64),  # of evidence in them
+        ("evidence", np.int64, (MAX_EVIDENCE,)),  # tokens by which each piece has been read
+        ("normals", np.float64, (N_NORMALS,)),  # public normals
     ],
     align=True,
 )
@@ -96,6 +106,7 @@ RULES_DTYPE = np.dtype(
         ("latency_weight", np.int64),
         ("max_steps", np.int64),
         ("max_workers", np.int64),
+        ("queries", np.int64),  # of the split; rows above are parts
         ("recorded", np.int64),  # 1 where outcomes come from a table
         ("latency_known", np.int64),
         ("levels", np.int64),  # context levels that exist, from the lowest
@@ -112,8 +123,8 @@ class Tables(NamedTuple):
     Attributes:
         rules: `RULES_DTYPE` [1].
         workers: `WORKER_DTYPE` [workers of the pool].
-        queries: `QUERY_DTYPE` [queries of the split].
-        features: float32 [queries, 56], the observed `query` rows.
+        queries: `QUERY_DTYPE` [queries of the split, then all their parts].
+        features: float32 [queries and parts, 56], the observed `query` rows.
     """
 
     rules: Records
@@ -157,4 +168,6 @@ def new_state(n: int, max_steps: int) -> State:
     episodes = np.zeros(n, EPISODE_DTYPE)
     episodes["over"] = 1
     episodes["current"] = -1
+    episodes["condensed"] = -1
+    episodes["part_answers"] = -1
     return State(episodes, np.zeros((n, max_steps), STEP_DTYPE))

@@ -9,7 +9,7 @@ from conductor_gym.dynamics.jit import njit
 from conductor_gym.dynamics.keyed import Domain, absorb, threefry
 from conductor_gym.dynamics.order import query_at
 from conductor_gym.reward import COST_WEIGHTS, WEIGHT_SCALE, nano_charge
-from conductor_gym.types import INVALID_PENALTY, MISSING, Rule, Status
+from conductor_gym.types import INVALID_PENALTY, MISSING, Rule, Status, Subtask
 
 _charge = njit(nano_charge)
 _WEIGHTS = np.array([round(w * WEIGHT_SCALE) for w in COST_WEIGHTS], np.int64)
@@ -20,13 +20,14 @@ _CALL, _VOTE, _SUBMIT = int(Fate.CALL), int(Fate.VOTE), int(Fate.SUBMIT)
 _FATE_UNAFFORDABLE, _INVALID = int(Fate.UNAFFORDABLE), int(Fate.INVALID)
 _OK, _UNAFFORDABLE = int(Status.OK), int(Status.UNAFFORDABLE)
 _NONE = int(Rule.NONE)
+_PLAN, _CONDENSE = int(Subtask.PLAN), int(Subtask.CONDENSE)
 
 
 @njit
 def start_episode(tables: Any, episode: Any, stream: int, index: int) -> None:
     """Write the first state of episode (stream, index) into a slot."""
     rules = tables.rules[0]
-    size = tables.queries.shape[0]
+    size = rules.queries
     s0, s1 = absorb(rules.key0, rules.key1, _STREAM, stream)
     query = query_at(s0, s1, index, size)
     uid = tables.queries[query].uid
@@ -52,26 +53,46 @@ def start_episode(tables: Any, episode: Any, stream: int, index: int) -> None:
     episode.quality = 0.0
     episode.steps = 0
     episode.current = -1
+    episode.condensed = -1
+    episode.opened = 0
+    episode.done = 0
+    episode.part_answers[:] = -1
     episode.invalid = 0
     episode.over = 0
 
 
 @njit
-def plurality(steps: Any, n: int) -> int:
-    """Newest step that holds the most frequent ok answer; ties go to the newest answer."""
+def plurality(steps: Any, n: int, part: int) -> int:
+    """Newest step that holds the most frequent ok answer to a part; ties go to the newest.
+
+    Args:
+        steps: The episode's past steps.
+        n: How many there are.
+        part: Part, or `MISSING` for the whole.
+    """
     best = -1
     most = 0
     for t in range(n - 1, -1, -1):
-        if not is_answer(steps[t]):
+        if not is_answer(steps[t]) or steps[t].part != part:
             continue
         count = 0
         for u in range(n):
-            if is_answer(steps[u]) and steps[u].answer == steps[t].answer:
-                count += 1
+            same = steps[u].part == part and steps[u].answer == steps[t].answer
+            count += int(is_answer(steps[u]) and same)
         if count > most:
             best = t
             most = count
     return best
+
+
+@njit
+def _answered(episode: Any, part: int, step: int) -> None:
+    """Make a step's answer the current one of a part, or of the whole for `MISSING`."""
+    if part < 0:
+        episode.current = step
+        return
+    episode.part_answers[part] = step
+    episode.done = max(episode.done, part + 1)
 
 
 @njit
@@ -96,7 +117,7 @@ def apply_outcome(tables: Any, episode: Any, steps: Any, call: Any, outcome: Any
     step.rule = call.rule
     step.target = call.target_answer
     step.status = _OK
-    step.part = MISSING
+    step.part = call.part
     step.answer = MISSING
     step.confidence = MISSING
     step.verdict = MISSING
@@ -109,7 +130,6 @@ def apply_outcome(tables: Any, episode: Any, steps: Any, call: Any, outcome: Any
     reward = 0.0
     if call.fate == _CALL:
         step.status = outcome.status
-        step.part = outcome.part
         step.answer = outcome.answer
         step.confidence = outcome.confidence
         step.verdict = outcome.verdict
@@ -121,11 +141,17 @@ def apply_outcome(tables: Any, episode: Any, steps: Any, call: Any, outcome: Any
         step.luck = outcome.luck
         episode.cost += outcome.cost
         episode.latency += outcome.latency
-        if outcome.status == _OK and gives_answer(call.subtask):
-            episode.current = n
+        if outcome.status == _OK:
+            if gives_answer(call.subtask):
+                _answered(episode, call.part, n)
+            elif call.subtask == _PLAN:
+                episode.opened = 1
+            elif call.subtask == _CONDENSE:
+                episode.condensed = n
     elif call.fate == _VOTE:
-        episode.current = plurality(steps, n)
-        step.answer = steps[episode.current].answer
+        chosen = plurality(steps, n, call.part)
+        step.answer = steps[chosen].answer
+        _answered(episode, call.part, chosen)
     elif call.fate == _FATE_UNAFFORDABLE:
         step.status = _UNAFFORDABLE
     elif call.fate == _INVALID:
