@@ -1,11 +1,13 @@
 """The board as a terminal table, a Markdown file and JSON."""
 
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from conductor_gym.leaderboard.by_domain import Breakdown, breakdowns
 from conductor_gym.leaderboard.metrics import Estimate
 from conductor_gym.leaderboard.sensitivity import Sensitivity
 from conductor_gym.leaderboard.table import ZERO, Board, Row, entry
@@ -204,10 +206,26 @@ def _board_tables(board: Board) -> list[tuple[tuple[str, ...], list[tuple[str, .
         (COLUMNS, [cells(row) for row in board.rows]),
         (_weight_columns(), [weight_cells(row) for row in ran]),
     ]
+    tables += [_breakdown_table(found) for found in breakdowns(board)]
     found = board.sensitivity
     if found is not None:
         tables.append((sensitivity_columns(found), sensitivity_cells(found)))
     return tables
+
+
+def _breakdown_table(found: Breakdown) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Utility, and the rank among agents that are no references, in groups of queries."""
+    rows = [
+        (
+            agent,
+            *(
+                f"{value:+.3f}" + (f" ({found.rank[agent][g]})" if agent in found.rank else "")
+                for g, value in enumerate(values)
+            ),
+        )
+        for agent, values in found.utility.items()
+    ]
+    return (f"utility (rank) {found.title}", *found.groups), rows
 
 
 def _markdown_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
@@ -261,6 +279,7 @@ def as_json(boards: list[Board]) -> list[dict[str, Any]]:
             "kind": board.card.kind,
             "outcomes": outcomes_line(board),
             "notes": board.notes,
+            "breakdowns": [asdict(found) for found in breakdowns(board)],
             "sensitivity": board.sensitivity.as_dict() if board.sensitivity else None,
             "rows": [
                 row.result.summary()
