@@ -43,6 +43,7 @@ class MultiPartOrder(TypedDict):
     domain: str
     domains: list[str]
     parts: dict[str, int]
+    levels: dict[str, int]
     tasks: dict[str, int]
 
 

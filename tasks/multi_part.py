@@ -1,6 +1,6 @@
 """Multi-part tasks: two to four tasks of different domains, all of which must be right.
 
-Parts are tasks of the suite, of the same split and level, so splits are as disjoint as theirs.
+Parts are tasks of the suite and of the same split, so splits are as disjoint as theirs.
 """
 
 import re
@@ -47,7 +47,9 @@ def make_multi_part_rows(rows: list[dict[str, Any]], order: MultiPartOrder) -> l
                 domain: [
                     row
                     for row in rows
-                    if row["domain"] == domain and row["split"] == split and row["level"] == number
+                    if row["domain"] == domain
+                    and row["split"] == split
+                    and row["level"] == order["levels"][level]
                 ]
                 for domain in order["domains"]
             }

@@ -77,8 +77,15 @@ class FamilyCard(StrictModel):
         return self
 
 
+class PartsCard(StrictModel):
+    """How many parts a task of one level has, and of which level they are."""
+
+    parts: Annotated[int, Field(ge=2, le=MAX_PARTS)]
+    level: Literal["easy", "medium", "hard"]
+
+
 class MultiPartCard(StrictModel):
-    """Tasks of several parts: tasks of different domains, of the same level and split.
+    """Tasks of several parts: tasks of different domains and of the same split.
 
     Attributes:
         tasks: Tasks at each level, by split.
@@ -89,16 +96,17 @@ class MultiPartCard(StrictModel):
     domain: str
     tasks: TasksBySplit
     domains: Annotated[tuple[str, ...], Field(min_length=2)]
-    easy: Annotated[int, Field(ge=2, le=MAX_PARTS)]
-    medium: Annotated[int, Field(ge=2, le=MAX_PARTS)]
-    hard: Annotated[int, Field(ge=2, le=MAX_PARTS)]
+    easy: PartsCard
+    medium: PartsCard
+    hard: PartsCard
 
     def order(self) -> MultiPartOrder:
         """What to make."""
         return MultiPartOrder(
             domain=self.domain,
             domains=list(self.domains),
-            parts={level: getattr(self, level) for level in LEVELS},
+            parts={level: getattr(self, level).parts for level in LEVELS},
+            levels={level: 1 + LEVELS.index(getattr(self, level).level) for level in LEVELS},
             tasks={str(split): count for split, count in self.tasks.items()},
         )
 
@@ -159,7 +167,8 @@ class GeneratorCard(StrictModel):
             strangers = sorted(set(several.domains) - {d.domain for d in self.datasets})
             if strangers:
                 raise ValueError(f"multi_part: no dataset has domain {', '.join(strangers)}")
-            if len(set(several.domains)) < max(several.easy, several.medium, several.hard):
+            most = max(getattr(several, level).parts for level in LEVELS)
+            if len(set(several.domains)) < most:
                 raise ValueError("multi_part: more parts than domains")
         for dataset in self.datasets:
             if dataset.verifier == "reasoning-gym" and dataset.name not in FUZZED:

@@ -11,7 +11,9 @@ from typing import Any
 
 from conductor_gym.errors import MissingExtraError, UnknownNameError, unknown_name
 from conductor_gym.tasks.benchmark_rows import UNGRADED
+from conductor_gym.tasks.constraints import CONSTRAINTS
 from conductor_gym.tasks.generate import PASS, normalized
+from conductor_gym.tasks.item_lists import ITEMS
 from conductor_gym.tasks.math_answers import MATH
 from conductor_gym.tasks.multi_part import PARTS
 from conductor_gym.tasks.random_state import random_state_kept
@@ -182,6 +184,8 @@ VERIFIERS: dict[str, Verifier] = {
     "choice": Verifier(_choice, _check_choice),
     "reasoning-gym": Verifier(_reasoning_gym, _check_reasoning_gym),
     "math": MATH,
+    "items": ITEMS,
+    "constraints": CONSTRAINTS,
     "parts": PARTS,
 }
 
