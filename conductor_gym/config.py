@@ -45,8 +45,8 @@ class EnvConfig:
         assumptions: Which end of the assumed parameters to simulate with.
     """
 
-    pool: str = "paper"
-    suite: str = "paper-v1"
+    pool: str = "mixed"
+    suite: str = "core-v1"
     split: str = "train"
     cost_weight: float | None = None
     latency_weight: float = 0.0

@@ -60,8 +60,8 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
 
     def __init__(
         self,
-        pool: str = "paper",
-        suite: str = "paper-v1",
+        pool: str = "mixed",
+        suite: str = "core-v1",
         split: str = "train",
         cost_weight: float | None = None,
         latency_weight: float = 0.0,

@@ -35,8 +35,8 @@ class Breakdown:
     """
 
     title: str
-    groups: tuple[str, ...]
-    sizes: tuple[int, ...]
+    groups: list[str]
+    sizes: list[int]
     utility: dict[str, list[float]]
     rank: dict[str, list[int]]
 
@@ -63,8 +63,8 @@ def breakdowns(board: Board) -> list[Breakdown]:
     return [
         Breakdown(
             title,
-            tuple(name for name, _ in groups),
-            tuple(int(of.sum()) for _, of in groups),
+            [name for name, _ in groups],
+            [int(of.sum()) for _, of in groups],
             *_means(board, [of for _, of in groups]),
         )
         for title, groups in (

@@ -124,6 +124,7 @@ def mix(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
         card = whole | {"name": name, "statistical": whole["statistical"] | queries}
         path.write_text(tomli_w.dumps(card), encoding="utf-8")
         return EnvConfig(
+            pool="paper",
             suite=str(path),
             split=split,
             cost_weight=0.0,

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from paper_world import paper_config
 
 from conductor_gym.agents.base import Setting
 from conductor_gym.agents.experience import collect_single_calls
 from conductor_gym.agents.registry import AGENTS, make_agent, what_is_missing
 from conductor_gym.agents.single import train_utility
-from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
 from conductor_gym.errors import ConfigError, InvalidActionError, UnknownNameError
 from conductor_gym.leaderboard.evaluate import Replay, pack_action, play, unpack_action
@@ -141,7 +141,7 @@ def test_expected_solves_are_the_mean_of_first_solves_over_attempt_luck(
     if changes:
         kappa = 'kappa = { value = 1.0, source = "fitted" }'
         pool = edited("workers/pools/paper.toml", (r"kappa = .*", kappa))
-    config = EnvConfig(pool=pool, split="dev", latency_weight=0.1)
+    config = paper_config(pool=pool, split="dev", latency_weight=0.1)
     engine = Engine(config, 2000)
     slots, sums = np.arange(2000), np.zeros((5, 2000, 7))
     expected: Any = None

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paper_world import paper_env
 
 from conductor_gym.env import ConductorEnv
 from conductor_gym.errors import ConductorError, ConfigError, DataFileError, UnknownNameError
@@ -16,7 +17,7 @@ PAPER_SUITE = "tasks/suites/paper-v1.toml"
 def refuse(expected: Any, *parts: str, **settings: Any) -> str:
     """The message of the error that these settings lead to; it must hold all parts."""
     with pytest.raises(expected) as caught:
-        ConductorEnv(**settings)
+        paper_env(**settings)
     for part in parts:
         assert part in str(caught.value)
     return str(caught.value)

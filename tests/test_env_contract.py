@@ -26,6 +26,7 @@ gym: Any = gymnasium
 SUBTASKS = ("solve", "plan", "verify", "revise", "condense", "aggregate", "vote", "submit")
 SOLVE, PLAN, VERIFY, REVISE, CONDENSE, AGGREGATE, VOTE, SUBMIT = range(8)
 ACTIONS = st.tuples(st.integers(0, 7), st.integers(0, 7), st.integers(0, 6))
+PAPER: dict[str, Any] = {"pool": "paper", "suite": "paper-v1"}
 BUSY = st.tuples(st.integers(0, 6), st.sampled_from([0, 0, 0, 2, 3, 5, 6]), st.integers(0, 6))
 
 
@@ -187,7 +188,7 @@ def test_same_seed_and_index_is_the_same_episode_in_a_batch_of_any_size(
 
 
 def test_reset_tells_uid_domain_and_weights_and_refuses_unknown_options():
-    env = ConductorEnv(cost_weight=0.2, latency_weight=0.5)
+    env = ConductorEnv(**PAPER, cost_weight=0.2, latency_weight=0.5)
     _, info = env.reset(seed=3)
     assert info["uid"].startswith(f"paper-v1/train/{info['domain']}/")
     assert (info["cost_weight"], info["latency_weight"]) == (0.2, 0.5)
@@ -220,13 +221,14 @@ def test_a_seed_too_large_for_a_stream_is_refused(seed: int):
 @given(
     seed=st.integers(0, 2**62),
     actions=st.lists(st.one_of(ACTIONS, BUSY), min_size=12, max_size=12),
-    budget=st.sampled_from([0.5, 0.1, 0.02, 0.002]),
+    budget=st.sampled_from([0.5, 0.1, 0.02, 0.008]),
     assumptions=st.sampled_from(["low", "mid", "high"]),
+    world=st.sampled_from([{}, PAPER]),
 )
 def test_any_actions_keep_bounds_masks_money_and_utility(
-    seed: int, actions: Any, budget: float, assumptions: str
+    seed: int, actions: Any, budget: float, assumptions: str, world: dict[str, Any]
 ):
-    env = env_of(budget_usd=budget, assumptions=assumptions, latency_weight=0.1)
+    env = env_of(budget_usd=budget, assumptions=assumptions, latency_weight=0.1, **world)
     observation, info = env.reset(seed=seed)
     total, invalid, over, steps = 0.0, 0, False, 0
     for action in actions:
@@ -305,7 +307,7 @@ def test_cost_weights_are_drawn_evenly_from_the_grid_unless_fixed():
 
 @pytest.mark.parametrize("max_workers", [7, 8, 12])
 def test_masks_are_as_wide_as_the_action_space(max_workers: int):
-    env = ConductorEnv(max_workers=max_workers)
+    env = ConductorEnv(**PAPER, max_workers=max_workers)
     observation, _ = env.reset(seed=0)
     assert env.action_space.nvec.tolist() == [max_workers, 8, 7]  # pyright: ignore
     assert env.action_masks().shape == observation["action_mask"].shape == (max_workers + 15,)
@@ -369,7 +371,7 @@ def test_steps_outside_an_episode_are_refused():
 
 
 def test_ansi_tells_the_episode_and_keeps_the_result_for_the_end():
-    env = ConductorEnv(render_mode="ansi", cost_weight=0.1)
+    env = ConductorEnv(**PAPER, render_mode="ansi", cost_weight=0.1)
     assert env.render() == "(not started)"
     _, info = env.reset(seed=4)
     for action in ((0, SOLVE, 0), (2, VERIFY, 2), (7, SOLVE, 0), (0, VOTE, 0)):

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from paper_world import paper_env
 
-from conductor_gym.env import ConductorEnv
 from conductor_gym.errors import ConfigError
 
 PAPER, SUITE = "workers/pools/paper.toml", "tasks/suites/paper-v1.toml"
@@ -23,7 +23,7 @@ def test_a_pool_file_that_changed_on_disk_is_read_again(edited: Callable[..., st
     pool = edited(PAPER)
     costs: list[float] = []
     for _ in range(2):
-        env = ConductorEnv(pool=pool)
+        env = paper_env(pool=pool)
         env.reset(seed=0)
         costs.append(env.step(np.array([0, 0, 0]))[4]["cost_usd"])
         replace_in(pool, "usd_per_m_output = 10", "usd_per_m_output = 0")
@@ -32,9 +32,9 @@ def test_a_pool_file_that_changed_on_disk_is_read_again(edited: Callable[..., st
 
 def test_a_suite_file_that_changed_on_disk_is_read_again(edited: Callable[..., str]):
     suite = edited(SUITE)
-    before = ConductorEnv(suite=suite)
+    before = paper_env(suite=suite)
     replace_in(suite, "train = 8000", "train = 700")
-    after = ConductorEnv(suite=suite)
+    after = paper_env(suite=suite)
     assert len(before.engine.world.data.uids) == 8000
     assert len(after.engine.world.data.uids) == 700
 
@@ -48,19 +48,19 @@ def test_a_relative_path_follows_the_working_directory(
         path = edited(SUITE, ("train = 8000", f"train = {size}"))
         Path(path).rename(tmp_path / folder / "suite.toml")
         monkeypatch.chdir(tmp_path / folder)
-        sizes.append(len(ConductorEnv(suite="suite.toml").engine.world.data.uids))
+        sizes.append(len(paper_env(suite="suite.toml").engine.world.data.uids))
     assert sizes == [70, 140]
 
 
 @pytest.mark.parametrize("settings", [{"max_steps": 10.0}, {"max_workers": 8.0}], ids=str)
 def test_a_setting_equal_to_one_seen_before_but_of_a_wrong_type_is_still_refused(settings: Any):
-    ConductorEnv()
+    paper_env()
     with pytest.raises(ConfigError, match="whole number"):
-        ConductorEnv(**settings)
+        paper_env(**settings)
 
 
 def test_environments_of_one_configuration_do_not_share_episodes():
-    one, other = ConductorEnv(), ConductorEnv()
+    one, other = paper_env(), paper_env()
     one.reset(seed=0)
     one.step(np.array([0, 0, 0]))
     other.reset(seed=1)

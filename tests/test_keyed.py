@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from paper_world import paper_config, paper_env
 
-from conductor_gym.config import EnvConfig
 from conductor_gym.dynamics import keyed, order, quantiles
 from conductor_gym.engine import Engine
-from conductor_gym.env import ConductorEnv
 
 U: Any = np.uint64
 WORDS = st.integers(0, 2**64 - 1)
@@ -113,7 +112,7 @@ def queries_of(engine: Engine, stream: int, first: int) -> list[int]:
 
 
 def test_streams_and_passes_each_have_their_own_order_of_the_same_queries():
-    engine = Engine(EnvConfig(split="dev"), 2000)
+    engine = Engine(paper_config(split="dev"), 2000)
     orders = [queries_of(engine, stream, first) for stream in (0, 1) for first in (0, 2000)]
     assert [sorted(rows) for rows in orders] == [list(range(2000))] * 4
     for i, rows in enumerate(orders):
@@ -122,13 +121,13 @@ def test_streams_and_passes_each_have_their_own_order_of_the_same_queries():
 
 
 def test_another_key_gives_another_order():
-    orders = [queries_of(Engine(EnvConfig(key=key), 500), 0, 0) for key in ("public", "season")]
+    orders = [queries_of(Engine(paper_config(key=key), 500), 0, 0) for key in ("public", "season")]
     assert np.mean(np.array(orders[0]) == np.array(orders[1])) < 0.05
 
 
 def test_answers_of_wrong_calls_fill_all_bits_of_their_identity():
     # An identity that passed through a float would be a multiple of 512.
-    engine = Engine(EnvConfig(cost_weight=0.0), 400)
+    engine = Engine(paper_config(cost_weight=0.0), 400)
     observation = engine.new_observation()
     slots = np.arange(400)
     engine.start(slots, np.zeros(400, np.int64), slots, observation)
@@ -192,7 +191,7 @@ FROZEN: list[Any] = [
 @pytest.mark.parametrize(("start", "uid", "steps"), FROZEN, ids=["latency", "high", "low"])
 def test_frozen_episode_replays_to_the_nano_usd_and_microsecond(start: Any, uid: str, steps: Any):
     settings, seed, index = start
-    env = ConductorEnv(**settings)
+    env = paper_env(**settings)
     _, info = env.reset(seed=seed, options={"episode_index": index})
     assert info["uid"] == uid
     told: list[Any] = []

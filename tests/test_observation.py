@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paper_world import paper_config, paper_env
 
-from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
-from conductor_gym.env import ConductorEnv
 from conductor_gym.spaces import HISTORY_COLUMNS
 from conductor_gym.workers.pool import load_pool
 
@@ -30,7 +29,7 @@ def act(env: Any, *action: int) -> Any:
 def test_observations_know_answers_only_up_to_equality_and_never_scores_or_luck(
     seed: int, actions: Any
 ):
-    engine = Engine(EnvConfig(budget_usd=10.0, max_steps=12), 2)
+    engine = Engine(paper_config(budget_usd=10.0, max_steps=12), 2)
     observation = engine.new_observation()
     engine.start(np.arange(2), np.full(2, seed), np.zeros(2, np.int64), observation)
     for action in actions:
@@ -93,7 +92,7 @@ def test_flipping_every_recorded_outcome_shows_in_nothing_before_the_end(
         folder = tmp_path / f"recorded-{flip}"
         name = make(folder, flip)
         monkeypatch.setenv("CONDUCTOR_GYM_RECORDED", str(folder))
-        env = ConductorEnv(pool=name, suite=name, render_mode="ansi")
+        env = paper_env(pool=name, suite=name, render_mode="ansi")
         observation, info = env.reset(seed=0)
         told: list[Any] = [{k: v.tolist() for k, v in observation.items()}, info]
         for action in ((0, SOLVE, 0), (3, SOLVE, 0), (3, VERIFY, 0)):
@@ -106,7 +105,7 @@ def test_flipping_every_recorded_outcome_shows_in_nothing_before_the_end(
 
 
 def test_confidence_is_shown_at_two_decimals():
-    engine = Engine(EnvConfig(), 500)
+    engine = Engine(paper_config(), 500)
     observation = engine.new_observation()
     engine.start(np.arange(500), np.zeros(500, np.int64), np.arange(500), observation)
     engine.step(np.tile([0, SOLVE, 0], (500, 1)), observation)

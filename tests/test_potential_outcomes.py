@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paper_world import paper_config, paper_env
 
-from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
 from conductor_gym.env import ConductorEnv
 from conductor_gym.workers.pool import load_pool
@@ -26,7 +26,7 @@ ANY_ACTION = st.tuples(
 @cache
 def patient_env(pool: str = "paper") -> ConductorEnv:
     """No end in sight: 64 steps and 10 USD."""
-    return ConductorEnv(pool=pool, cost_weight=0.0, budget_usd=10.0, max_steps=64)
+    return paper_env(pool=pool, cost_weight=0.0, budget_usd=10.0, max_steps=64)
 
 
 def outcomes(env: ConductorEnv, seed: int, actions: Any) -> list[Any]:
@@ -108,7 +108,7 @@ def first_qualities(
     key: str, stream: int = 0, start: int = 0, pool: str = "paper"
 ) -> tuple[Any, Any]:
     """Public features, and each worker's first quality, by row of the split."""
-    engine = Engine(EnvConfig(pool=pool, key=key, cost_weight=0.0), 8000)
+    engine = Engine(paper_config(pool=pool, key=key, cost_weight=0.0), 8000)
     slots = np.arange(8000)
     engine.start(slots, np.full(8000, stream), start + slots, engine.new_observation())
     quality = np.empty((8000, 7))
@@ -169,7 +169,7 @@ def test_a_worker_s_own_trouble_outlasts_stream_and_pass_but_its_luck_does_not(
 
 
 def test_first_solves_are_what_the_workers_then_do():
-    engine = Engine(EnvConfig(cost_weight=0.0, budget_usd=1.0), 1000)
+    engine = Engine(paper_config(cost_weight=0.0, budget_usd=1.0), 1000)
     observation = engine.new_observation()
     slots = np.arange(1000)
     engine.start(slots, np.zeros_like(slots), slots, observation)

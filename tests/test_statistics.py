@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from monte_carlo import Steps, play
+from paper_world import paper_config
 
 from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
@@ -48,7 +49,7 @@ def published_accuracy(worker: str, domain: str) -> float:
 def test_a_benchmark_s_accuracies_oracle_and_tokens_are_the_published_ones(
     one_domain_suite: Callable[[str, int], str], domain: str
 ):
-    config = EnvConfig(suite=one_domain_suite(domain, N), cost_weight=0.0, budget_usd=1.0)
+    config = paper_config(suite=one_domain_suite(domain, N), cost_weight=0.0, budget_usd=1.0)
     steps = play(config, N, [(w, SOLVE, 0) for w in range(len(NAMES))])
     assert steps["score"].shape == (N, 7)
     means = POOL.token_means()
@@ -118,7 +119,7 @@ def test_rho_elsewhere_is_the_mean_and_range_of_the_solved_ones_and_says_assumed
 
 @pytest.mark.parametrize("assumptions", ["low", "mid", "high"])
 def test_the_published_oracle_is_met_under_all_assumptions(assumptions: Any):
-    config = EnvConfig(cost_weight=0.0, budget_usd=10.0, assumptions=assumptions)
+    config = paper_config(cost_weight=0.0, budget_usd=10.0, assumptions=assumptions)
     world = make_world(config)
     for d, domain in enumerate(world.data.domains):
         oracle = POOL.domains[domain].published_oracle
@@ -136,7 +137,7 @@ def test_the_published_oracle_is_met_under_all_assumptions(assumptions: Any):
 
 
 def paper(**settings: Any) -> EnvConfig:
-    return EnvConfig(cost_weight=0.0, budget_usd=10.0, **settings)
+    return paper_config(cost_weight=0.0, budget_usd=10.0, **settings)
 
 
 def phi(a: Any, b: Any) -> float:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paper_world import paper_config, paper_env
 
-from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
 from conductor_gym.env import ConductorEnv
 from conductor_gym.spaces import BUDGET_COLUMNS, HISTORY_COLUMNS, WORKER_COLUMNS
@@ -53,7 +53,7 @@ def seen(observation: Any, name: str, row: int = 0) -> float:
 
 @pytest.fixture(scope="module")
 def long_env() -> ConductorEnv:
-    return ConductorEnv(max_steps=20, budget_usd=10.0)
+    return paper_env(max_steps=20, budget_usd=10.0)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def odd_prices_env(tmp_path_factory: pytest.TempPathFactory, repository: Path) -
         text = text.replace(f"put = {old}\n", f"put = {new}\n")
     path = tmp_path_factory.mktemp("pools") / "odd-prices.toml"
     path.write_text(text, encoding="utf-8")
-    return ConductorEnv(pool=str(path), max_steps=12, budget_usd=10.0)
+    return paper_env(pool=str(path), max_steps=12, budget_usd=10.0)
 
 
 # --- the current answer --------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def test_the_current_answer_is_the_last_ok_answer_or_the_plurality_with_ties_to_
 
 
 def test_verify_and_malformed_calls_never_replace_the_current_answer():
-    env = ConductorEnv(max_steps=12, budget_usd=10.0, cost_weight=0.0)
+    env = paper_env(max_steps=12, budget_usd=10.0, cost_weight=0.0)
     kinds: set[Any] = set()
     for _ in range(60):
         env.reset(seed=1) if not kinds else env.reset()
@@ -119,7 +119,7 @@ def test_verify_and_malformed_calls_never_replace_the_current_answer():
 
 @pytest.mark.parametrize("subtask", [PLAN, CONDENSE])
 def test_subtasks_of_later_tasks_are_masked(subtask: int):
-    env = ConductorEnv()
+    env = paper_env()
     observation, _ = env.reset(seed=0)
     assert observation["action_mask"][8 + subtask] == 0
     assert act(env, 0, subtask, 0)[4]["invalid"] == "subtask_unsupported"
@@ -137,7 +137,7 @@ def test_subtasks_of_later_tasks_are_masked(subtask: int):
     ],
 )
 def test_an_invalid_action_names_its_rule_and_costs_a_step_and_a_hundredth(action: Any, rule: str):
-    env = ConductorEnv(latency_weight=1.0)
+    env = paper_env(latency_weight=1.0)
     env.reset(seed=0)
     observation, reward, over, _, info = act(env, *action)
     assert (info["invalid"], info["status"], reward, over) == (rule, None, -0.01, False)
@@ -148,7 +148,7 @@ def test_an_invalid_action_names_its_rule_and_costs_a_step_and_a_hundredth(actio
 
 
 def test_vote_and_submit_are_free_and_ignore_worker_and_level():
-    env = ConductorEnv(latency_weight=1.0)
+    env = paper_env(latency_weight=1.0)
     for worker, level in ((0, 0), (7, 6)):
         env.reset(seed=0)
         _, _, _, _, before = act(env, 5, SOLVE, 0)
@@ -202,7 +202,7 @@ def test_each_call_costs_its_tokens_at_the_pool_s_prices_rounded_half_up(
 def test_an_exact_half_of_a_nano_usd_rounds_up(edited: Callable[..., str]):
     changes = [(r"usd_per_m_output = 10", "usd_per_m_output = 0.0005")]
     pool = edited(PAPER, (r"usd_per_m_input = 1.25", "usd_per_m_input = 0"), *changes)
-    engine = Engine(EnvConfig(pool=pool), 200)
+    engine = Engine(paper_config(pool=pool), 200)
     observation = engine.new_observation()
     engine.start(np.arange(200), np.zeros(200, np.int64), np.arange(200), observation)
     engine.step(np.tile([0, SOLVE, 0], (200, 1)), observation)
@@ -213,7 +213,7 @@ def test_an_exact_half_of_a_nano_usd_rounds_up(edited: Callable[..., str]):
 
 
 def test_rewards_charge_cost_and_latency_as_they_accrue():
-    env = ConductorEnv(cost_weight=0.3, latency_weight=0.7)
+    env = paper_env(cost_weight=0.3, latency_weight=0.7)
     env.reset(seed=9)
     charged = 0.0
     for action in ((0, SOLVE, 0), (1, SOLVE, 1), (2, VERIFY, 3)):
@@ -235,11 +235,11 @@ def worst_price(env: ConductorEnv, worker: int, extra: int = 0) -> int:
 
 def after_one_solve(spare_nano: int) -> tuple[ConductorEnv, Any, Any]:
     """gpt-5 has solved once and just its own worst price plus `spare_nano` is left."""
-    rich = ConductorEnv(cost_weight=0.05)
+    rich = paper_env(cost_weight=0.05)
     rich.reset(seed=0)
     _, _, _, _, info = act(rich, 0, SOLVE, 0)
     budget = round(info["cost_usd"] * 1e9) + worst_price(rich, 0) + spare_nano
-    env = ConductorEnv(cost_weight=0.05, budget_usd=budget / 1e9)
+    env = paper_env(cost_weight=0.05, budget_usd=budget / 1e9)
     env.reset(seed=0)
     observation, _, _, _, same = act(env, 0, SOLVE, 0)
     assert same["cost_usd"] == info["cost_usd"]
@@ -273,7 +273,7 @@ def test_an_unmade_call_does_not_use_up_an_attempt():
     env, _, _ = after_one_solve(0)
     assert act(env, 0, SOLVE, 6)[4]["status"] == "unaffordable"
     act(env, 0, SOLVE, 0)
-    plain = ConductorEnv(cost_weight=0.05)
+    plain = paper_env(cost_weight=0.05)
     plain.reset(seed=0)
     act(plain, 0, SOLVE, 0)
     act(plain, 0, SOLVE, 0)
@@ -281,7 +281,7 @@ def test_an_unmade_call_does_not_use_up_an_attempt():
 
 
 def test_an_episode_ends_when_no_call_is_affordable_and_submits_the_current_answer():
-    env = ConductorEnv(budget_usd=0.0014, max_steps=64, cost_weight=0.0)
+    env = paper_env(budget_usd=0.0014, max_steps=64, cost_weight=0.0)
     qualities: set[float] = set()
     observation: Any
     for index in range(20):
@@ -307,7 +307,7 @@ def test_a_call_past_the_window_overflows_unbilled_but_takes_its_time_to_first_t
 ):
     small = edited(PAPER, (r"window = 400000", "window = 100"))
     for seed in range(5):
-        envs = [ConductorEnv(pool=pool, cost_weight=1.0) for pool in ("paper", small)]
+        envs = [paper_env(pool=pool, cost_weight=1.0) for pool in ("paper", small)]
         for env in envs:
             env.reset(seed=seed)
         _, _, _, _, info = act(envs[0], 0, SOLVE, 0)
@@ -325,7 +325,7 @@ def test_a_call_past_the_window_overflows_unbilled_but_takes_its_time_to_first_t
 
 
 def test_history_and_worker_rows_say_what_happened():
-    env = ConductorEnv()
+    env = paper_env()
     for seed in range(30):
         env.reset(seed=seed)
         act(env, 0, SOLVE, 0)
