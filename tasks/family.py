@@ -48,6 +48,7 @@ Draw = Callable[[str, int, dict[str, Any]], Drawn | None]
 FAMILIES: dict[str, str] = {
     "long-context": "conductor_gym.tasks.long_context",
     "instructions": "conductor_gym.tasks.instructions",
+    "code": "conductor_gym.tasks.code_tasks",
 }
 """Modules with a function `draw`."""
 

@@ -19,6 +19,7 @@ def overview(card: SuiteCard) -> dict[str, Any]:
     domains: list[str] | None = None
     levels: list[str] | None = None
     tasks: dict[str, int] = {}
+    by_domain: dict[str, int] | None = None
     cheap = False
     encoder = None
     if card.statistical is not None:
@@ -28,9 +29,10 @@ def overview(card: SuiteCard) -> dict[str, Any]:
     elif card.text is not None and card.text.generator is not None:
         made = card.text.generator
         domains, levels = list(made.domains), list(LEVELS)
-        cells = len(made.datasets) * len(LEVELS)
-        tasks = {str(split): cells * count for split, count in made.tasks.items()}
-        cheap = is_cached(card.name, made)
+        counts = made.counts()
+        by_domain = {domain: sum(counts[domain].values()) for domain in domains}
+        tasks = {split: sum(of[split] for of in counts.values()) for split in made.splits}
+        cheap = is_cached(card.name, made, card.text.encoder)
         encoder = card.text.encoder
     return {
         "suite": card.name,
@@ -40,6 +42,7 @@ def overview(card: SuiteCard) -> dict[str, Any]:
         "domains": domains,
         "levels": levels,
         "tasks": tasks or None,
+        "tasks_by_domain": by_domain,
         "encoder": encoder,
         "content": {name: load_split(card.name, name).content_hash() for name in card.splits}
         if cheap

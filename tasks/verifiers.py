@@ -11,12 +11,14 @@ from typing import Any
 
 from conductor_gym.errors import MissingExtraError, UnknownNameError, unknown_name
 from conductor_gym.tasks.benchmark_rows import UNGRADED
+from conductor_gym.tasks.code_verifier import PYTHON_TESTS
 from conductor_gym.tasks.constraints import CONSTRAINTS
 from conductor_gym.tasks.generate import PASS, normalized
 from conductor_gym.tasks.item_lists import ITEMS
 from conductor_gym.tasks.math_answers import MATH
 from conductor_gym.tasks.multi_part import PARTS
 from conductor_gym.tasks.random_state import random_state_kept
+from conductor_gym.tasks.sandbox import SandboxError
 from conductor_gym.tasks.task import Task
 from conductor_gym.tasks.verifier import Verifier
 
@@ -186,6 +188,7 @@ VERIFIERS: dict[str, Verifier] = {
     "math": MATH,
     "items": ITEMS,
     "constraints": CONSTRAINTS,
+    "python-tests": PYTHON_TESTS,
     "parts": PARTS,
 }
 
@@ -215,6 +218,7 @@ def grade(task: Task, answer: str) -> float:
     Raises:
         UnknownNameError: Unknown verifier, or a dataset outside `FUZZED`.
         MissingExtraError: The verifier needs a package that is not installed.
+        SandboxError: The verifier runs answers, and this machine cannot lock them down.
     """
     verifier = find_verifier(task.verifier)
     text = answer.strip()
@@ -222,7 +226,7 @@ def grade(task: Task, answer: str) -> float:
         return 0.0
     try:
         return float(verifier.accepts(task, text))
-    except (MissingExtraError, UnknownNameError):
+    except (MissingExtraError, SandboxError, UnknownNameError):
         raise
     except Exception as error:  # graders of other packages raise anything
         name = task.metadata.get("dataset", task.verifier)

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +23,7 @@ from conductor_gym.tasks.generated import Generated, cache_path, generated_tasks
 from conductor_gym.tasks.random_state import random_state_kept
 from conductor_gym.tasks.suite import load_split, load_suite_card
 from conductor_gym.tasks.text_card import GeneratorCard
+from conductor_gym.tasks.verifiers import grade
 
 pytest.importorskip("reasoning_gym", reason="pip install 'conductor-gym[tasks]'")
 
@@ -60,8 +62,11 @@ def whole(whole_cache: Path) -> Iterator[dict[str, Generated]]:
 def test_it_has_the_size_domains_and_levels_that_it_states(whole: dict[str, Generated]):
     card = generator("core-v1")
     assert len(card.datasets) >= 24
-    assert len(card.domains) == 8
-    assert [len(whole[split].tasks) for split in SPLITS] == [6030, 1530, 2970]
+    assert len(card.domains) == 12
+    assert [len(whole[split].tasks) for split in SPLITS] == [6120, 1530, 3060]
+    for split in SPLITS:
+        found = Counter(task.domain for task in whole[split].tasks)
+        assert found == {domain: by_split[split] for domain, by_split in card.counts().items()}
     for split, count in card.tasks.items():
         tasks = whole[split].tasks
         for dataset in card.datasets:
@@ -69,7 +74,42 @@ def test_it_has_the_size_domains_and_levels_that_it_states(whole: dict[str, Gene
                 found = [t for t in tasks if dataset.name in t.uid.split("/") and t.level == level]
                 assert len(found) == count
                 assert {t.domain for t in found} == {dataset.domain}
-        assert max(len(t.prompt) for t in tasks) <= 4000
+        assert max(len(t.prompt) for t in tasks if not t.parts) <= 4000
+
+
+def test_parts_are_tasks_of_the_same_split_each_of_another_domain(whole: dict[str, Generated]):
+    card = generator("core-v1").multi_part
+    assert card is not None
+    for split in SPLITS:
+        plain = {task.uid: task for task in whole[split].tasks if not task.parts}
+        for task in whole[split].tasks:
+            if task.parts:
+                expected = getattr(card, LEVELS[task.level - 1])
+                assert len(task.parts) == expected.parts
+                assert len({part.domain for part in task.parts}) == len(task.parts)
+                for uid, part in zip(task.metadata["tasks"], task.parts, strict=True):
+                    assert part.prompt == plain[uid].prompt
+                    assert part.prompt in task.prompt
+                    assert LEVELS[part.level - 1] == expected.level
+
+
+def test_references_are_right_and_those_of_other_tasks_are_wrong(whole: dict[str, Generated]):
+    for domain in generator("core-v1").domains:
+        tasks = [task for task in whole["dev"].tasks if task.domain == domain][::9]
+        for task, other in zip(tasks, (*tasks[1:], tasks[0]), strict=True):
+            assert grade(task, task.reference) == 1.0, task.uid
+            if task.reference != other.reference and task.verifier == other.verifier == "parts":
+                assert grade(task, other.reference) == 0.0, task.uid
+
+
+def test_documents_are_as_long_as_their_level_says(whole: dict[str, Generated]):
+    (card,) = [f for f in generator("core-v1").families if f.name == "long-context"]
+    for task in whole["dev"].tasks:
+        if task.documents is not None:
+            bounds = getattr(card, LEVELS[task.level - 1])
+            assert bounds["min_tokens"] * 0.9 <= task.documents.tokens <= bounds["max_tokens"] * 1.1
+            assert 1 <= len(task.documents.evidence) <= 8
+            assert max(task.documents.evidence) <= task.documents.tokens
 
 
 def test_no_prompt_and_no_uid_is_in_two_splits_or_twice_in_one(whole: dict[str, Generated]):
@@ -123,8 +163,8 @@ def test_no_value_of_the_parameter_is_in_two_splits(whole: dict[str, Generated],
     values: dict[str, set[str]] = {}
     for split in SPLITS:
         for task in whole[split].tasks:
-            _, of, level, index = task.uid.split("/")
-            if of == name:
+            if name in task.uid.split("/"):
+                _, _, level, index = task.uid.split("/")
                 entry = cast(Any, made[level])[int(index)]
                 assert entry["question"].strip() == task.prompt
                 values.setdefault(split, set()).add(str(PARAMETERS[name](entry)))
@@ -339,7 +379,7 @@ def test_listing_the_suites_makes_none(cache: Path):
         env=dict(os.environ),
     )
     (row,) = [r for r in json.loads(result.stdout) if r["suite"] == "core-v1"]
-    assert row["tasks"] == {"train": 6030, "dev": 1530, "test": 2970}
+    assert row["tasks"] == {"train": 6120, "dev": 1530, "test": 3060}
     assert row["levels"] == ["easy", "medium", "hard"]
     assert row["encoder"] == "hashed-32"
     assert row["content"] is None

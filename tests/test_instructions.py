@@ -320,6 +320,7 @@ def test_draws_depend_on_their_arguments_alone():
 def test_no_topic_noun_is_in_two_splits_and_every_split_is_filled():
     tasks = {"train": 24, "dev": 6, "test": 12}
     order = Order(
+        source="family",
         name="instructions",
         domain="writing",
         verifier="constraints",

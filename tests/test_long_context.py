@@ -242,6 +242,7 @@ def test_settings_that_cannot_be_used_are_told(settings: dict[str, Any]):
 
 def test_no_name_is_asked_about_in_two_splits():
     order = Order(
+        source="family",
         name="long-context",
         domain="long-context",
         verifier="",
