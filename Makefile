@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 RECORDED := $(or $(CONDUCTOR_GYM_RECORDED),$(wildcard ../shared/recorded))
 export CONDUCTOR_GYM_RECORDED := $(RECORDED)
 STEPS ?= 2200000
+TRACKS ?= standard paper
 RECORDED_TRACK ?= mmlu-pro
 
 .DEFAULT_GOAL := help
@@ -25,9 +26,11 @@ $(VENV)/installed: pyproject.toml constraints.txt
 install: $(VENV)/installed ## Make .venv with everything that tests and leaderboard need
 
 leaderboard: $(VENV)/installed ## Train quick PPO policies, score every agent, print the board
-	$(BIN)/conductor-gym train ppo --track paper --timesteps $(STEPS)
-	$(BIN)/conductor-gym train maskable-ppo --track paper --timesteps $(STEPS)
-	$(BIN)/conductor-gym run --agent all --track paper
+	for track in $(TRACKS); do \
+	  $(BIN)/conductor-gym train ppo --track $$track --timesteps $(STEPS) && \
+	  $(BIN)/conductor-gym train maskable-ppo --track $$track --timesteps $(STEPS) && \
+	  $(BIN)/conductor-gym run --agent all --track $$track || exit 1; \
+	done
 	@if [ -n "$(RECORDED)" ]; then \
 	  $(BIN)/conductor-gym run --agent all --track $(RECORDED_TRACK); \
 	else \

@@ -187,7 +187,7 @@ def test_the_page_describes_what_is_there(
     (tmp_path / "my-suite.jsonl").write_text(example, encoding="utf-8")
     (tmp_path / "mine.toml").write_text(card, encoding="utf-8")
     read = read_tasks(tmp_path / "my-suite.jsonl")
-    assert [grade(task, task.reference) for task, _ in read] == [1.0] * 3
+    assert [grade(task, task.reference) for task, _ in read] == [1.0] * 5
     monkeypatch.chdir(tmp_path)
     assert load_suite_card("mine.toml").splits == ("train", "dev", "test")
     for name in VERIFIERS:

@@ -12,6 +12,7 @@ from conductor_gym.cli.fetch import fetch
 from conductor_gym.cli.fidelity import fidelity
 from conductor_gym.cli.fit import fit
 from conductor_gym.cli.lists import list_
+from conductor_gym.cli.play import play
 from conductor_gym.cli.report import report
 from conductor_gym.cli.run import run
 from conductor_gym.cli.train import train
@@ -25,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, train, report, fetch, benchmark, fit, fidelity):
+for command in (play, run, train, report, fetch, benchmark, fit, fidelity):
     app.command()(command)
 app.command("list")(list_)
 
