@@ -157,6 +157,6 @@ def read_boards(folder: Path) -> list[Board]:
     if not boards:
         raise DataFileError(
             f"no results under {folder}. Make some with `conductor-gym run --agent all "
-            "--track paper`."
+            "--track standard`."
         )
     return boards

@@ -176,7 +176,7 @@ def simulated_tables(pool: Pool, data: SuiteTables, assumptions: Assumptions) ->
     if lacking:
         raise ConfigError(
             f"pool {pool.name!r} says nothing about {', '.join(lacking)}. "
-            f"It knows {', '.join(pool.domains)}."
+            f"It knows {', '.join(pool.domains)}. Choose a pool and a suite that go together."
         )
     # A whole of several parts has no ability of its own: its other numbers are means over them.
     wholes: list[int] = np.unique(data.queries["domain"][has_parts]).tolist()

@@ -11,7 +11,7 @@ from conductor_gym.errors import unknown_name
 
 def train(
     agent: Annotated[str, typer.Argument(help="ppo or maskable-ppo.")],
-    track: Annotated[str, typer.Option(help="Track whose train split is played.")] = "paper",
+    track: Annotated[str, typer.Option(help="Track whose train split is played.")] = "standard",
     timesteps: Annotated[
         int, typer.Option(min=1, help="Environment steps; whole rollouts of 16,384.")
     ] = 2_200_000,
