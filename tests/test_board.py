@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from conductor_gym.errors import DataFileError
+from conductor_gym.leaderboard.by_domain import breakdowns
 from conductor_gym.leaderboard.metrics import estimate, resample_weights
 from conductor_gym.leaderboard.report import markdown
 from conductor_gym.leaderboard.results import Result, evaluate, read_result, write_result
@@ -113,6 +114,28 @@ def test_scale_is_zero_at_best_single_and_one_at_clairvoyant(results: Path) -> N
     assert by_agent["clairvoyant"].scaled == 1.0
     assert by_agent["best-single"].gain is not None
     assert by_agent["best-single"].gain.model_dump() == {"mean": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_utility_by_domain_adds_up_to_the_overall_mean(results: Path) -> None:
+    (board,) = read_boards(results)
+    (by_domain,) = breakdowns(board)
+    assert sum(by_domain.sizes) == 300
+    assert len(by_domain.groups) == 7
+    for row in board.rows:
+        assert row.at is not None
+        mean = np.average(by_domain.utility[row.result.agent], weights=by_domain.sizes)
+        assert mean == pytest.approx(row.at.utility.mean, abs=1e-9)
+
+
+def test_references_take_no_rank_by_domain(results: Path) -> None:
+    (board,) = read_boards(results)
+    (by_domain,) = breakdowns(board)
+    assert set(by_domain.rank) == {"best-single", "cascade", "submit-nothing"}
+    for domain in range(7):
+        mine = {agent: by_domain.utility[agent][domain] for agent in by_domain.rank}
+        ranks = {agent: by_domain.rank[agent][domain] for agent in by_domain.rank}
+        assert ranks[max(mine, key=mine.__getitem__)] == 1
+        assert max(ranks.values()) <= 3
 
 
 def test_paired_intervals_are_narrower_than_unpaired_ones(results: Path) -> None:
