@@ -129,7 +129,10 @@ def observe(tables: Any, state: Any, slot: int, observation: Any) -> None:
     steps = state.steps[slot]
     mask = observation.action_mask[slot]
     part = open_part(tables, episode)
-    observation.query[slot, :] = tables.features[row_of(tables, episode.query, part)]
+    features = tables.features[row_of(tables, episode.query, part)]
+    query = observation.query[slot]
+    for j in range(features.shape[0]):
+        query[j] = features[j]
     _observe_history(tables, steps, episode.steps, observation.history[slot])
     _observe_workers(tables, episode, steps, observation.workers[slot], mask)
     for s in range(_N_SUBTASKS):
