@@ -14,7 +14,7 @@ from scipy.special import ndtr
 from conductor_gym.config import EnvConfig
 from conductor_gym.dynamics.call import Fate, first_solve, plan_call
 from conductor_gym.dynamics.jit import cached_njit, source_fingerprint
-from conductor_gym.dynamics.observation import observe
+from conductor_gym.dynamics.observation import flat, observe, show_start, show_step
 from conductor_gym.dynamics.state import Observation, Records, State, new_state
 from conductor_gym.dynamics.transition import apply_outcome, start_episode
 from conductor_gym.errors import ConfigError, InvalidActionError
@@ -99,10 +99,12 @@ def kernels() -> Kernels:
         tables: Any, state: Any, slots: Any, streams: Any, indices: Any, observation: Any
     ) -> None:
         _ = fingerprint
+        rows = flat(observation)
         for i in range(slots.shape[0]):
             slot = slots[i]
             start_episode(tables, state.episodes[slot], streams[i], indices[i])
-            observe(tables, state, slot, observation)
+            show_start(tables, state, slot)
+            observe(tables, state, slot, rows)
 
     @cached_njit
     def step(
@@ -115,6 +117,7 @@ def kernels() -> Kernels:
         observation: Any,
     ) -> None:
         _ = fingerprint
+        rows = flat(observation)
         for slot in range(state.episodes.shape[0]):
             episode = state.episodes[slot]
             rewards[slot] = 0.0
@@ -130,7 +133,8 @@ def kernels() -> Kernels:
                     else:
                         outcome = simulate_call(simulated, tables, episode, steps, call)
                 rewards[slot] = apply_outcome(tables, episode, steps, call, outcome)
-            observe(tables, state, slot, observation)
+                show_step(tables, state, slot)
+            observe(tables, state, slot, rows)
 
     @cached_njit
     def first_solves(
@@ -207,7 +211,7 @@ class Engine:
             raise ConfigError(f"at least one environment is needed, got {n!r}.")
         self.world: World = make_world(config) if world is None else world
         self.n = n
-        self.state: State = new_state(n, config.max_steps)
+        self.state: State = new_state(n, config.max_steps, config.max_workers)
         self._kernels = kernels()
         self._upper = np.array([config.max_workers, N_SUBTASKS, N_LEVELS])
 

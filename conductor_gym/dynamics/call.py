@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from conductor_gym.dynamics.jit import njit
-from conductor_gym.types import CONTEXT_LEVELS, MISSING, Rule, Status, Subtask
+from conductor_gym.types import CONTEXT_LEVELS, MISSING, N_SUBTASKS, Rule, Status, Subtask
 
 ANSWER_TOKENS = 32
 """Tokens of a bare answer, which `verify` and `revise` always see (assumed)."""
@@ -57,7 +57,7 @@ class Call(NamedTuple):
 
 
 _LEVEL_TOKENS = np.array(CONTEXT_LEVELS, np.int64)
-_N_LEVELS = len(CONTEXT_LEVELS)
+_N_LEVELS, _N_SUBTASKS = len(CONTEXT_LEVELS), N_SUBTASKS
 _SOLVE, _VERIFY, _REVISE = int(Subtask.SOLVE), int(Subtask.VERIFY), int(Subtask.REVISE)
 _PLAN, _CONDENSE = int(Subtask.PLAN), int(Subtask.CONDENSE)
 _AGGREGATE, _VOTE, _SUBMIT = int(Subtask.AGGREGATE), int(Subtask.VOTE), int(Subtask.SUBMIT)
@@ -83,13 +83,13 @@ def price(worker: Any, tokens_in: int, tokens_out: int) -> int:
 @njit
 def gives_answer(subtask: int) -> bool:
     """Whether an ok call of this subtask becomes the current answer."""
-    return subtask in (_SOLVE, _REVISE, _AGGREGATE)
+    return (subtask == _SOLVE) | (subtask == _REVISE) | (subtask == _AGGREGATE)
 
 
 @njit
 def is_answer(step: Any) -> bool:
     """Whether this past step holds an ok answer that a worker gave."""
-    return step.status == _OK and gives_answer(step.subtask)
+    return (step.status == _OK) & gives_answer(step.subtask)
 
 
 @njit
@@ -115,40 +115,58 @@ def answer_in_focus(episode: Any) -> int:
 
 
 @njit
-def worker_rule(tables: Any, episode: Any, worker: int) -> int:
-    """`NONE` if the slot is filled and some call to it is affordable, else the broken rule."""
-    if worker >= tables.workers.shape[0]:
-        return _WORKER_ABSENT
+def affordable_workers(tables: Any, episode: Any) -> int:
+    """Bits of the slots of which some call is affordable."""
     rules = tables.rules[0]
     prompt = tables.queries[row_of(tables, episode.query, open_part(tables, episode))].tokens
     if episode.opened == 1 and episode.done > 0:
         newest = tables.queries[row_of(tables, episode.query, episode.done - 1)].tokens
         prompt = min(prompt, newest + ANSWER_TOKENS)
-    worst = price(tables.workers[worker], rules.overhead + prompt, rules.output_cap)
-    return _NONE if worst <= rules.budget - episode.cost else _WORKER_UNAFFORDABLE
+    left = rules.budget - episode.cost
+    bits = 0
+    for w in range(tables.workers.shape[0]):
+        worst = price(tables.workers[w], rules.overhead + prompt, rules.output_cap)
+        bits |= int(worst <= left) << w
+    return bits
 
 
 @njit
-def subtask_rule(tables: Any, episode: Any, steps: Any, subtask: int) -> int:
+def worker_rule(tables: Any, episode: Any, worker: int) -> int:
+    """`NONE` if the slot is filled and some call to it is affordable, else the broken rule."""
+    if (episode.workers >> worker) & 1:
+        return _NONE
+    return _WORKER_ABSENT if worker >= tables.workers.shape[0] else _WORKER_UNAFFORDABLE
+
+
+@njit
+def subtask_rule(tables: Any, episode: Any, subtask: int) -> int:
     """`NONE` if the subtask is valid now, else the broken rule."""
     rules = tables.rules[0]
-    if subtask == _VOTE and rules.identity == 0:
-        return _WITHOUT_IDENTITY
-    if rules.subtasks[subtask] == 0:
-        return _SUBTASK_UNSUPPORTED
     query = tables.queries[episode.query]
-    if (subtask == _PLAN and query.parts == 0) or (subtask == _CONDENSE and query.documents == 0):
-        return _SUBTASK_UNSUPPORTED
-    if (subtask in (_VERIFY, _REVISE)) and answer_in_focus(episode) < 0:
-        return _NO_CURRENT_ANSWER
-    if subtask in (_VOTE, _AGGREGATE):
-        if episode.opened == 1:
-            return _NONE if episode.done > 0 else _NO_ANSWERS
-        for t in range(episode.steps):
-            if is_answer(steps[t]):
-                return _NONE
-        return _NO_ANSWERS
-    return _NONE
+    missing = (subtask == _PLAN and query.parts == 0) or (
+        subtask == _CONDENSE and query.documents == 0
+    )
+    answers = episode.done if episode.opened == 1 else episode.answers
+    rule = _NONE
+    if subtask == _VOTE and rules.identity == 0:
+        rule = _WITHOUT_IDENTITY
+    elif rules.subtasks[subtask] == 0 or missing:
+        rule = _SUBTASK_UNSUPPORTED
+    elif subtask in (_VERIFY, _REVISE) and answer_in_focus(episode) < 0:
+        rule = _NO_CURRENT_ANSWER
+    elif subtask in (_VOTE, _AGGREGATE) and answers == 0:
+        rule = _NO_ANSWERS
+    return rule
+
+
+@njit
+def note_valid(tables: Any, episode: Any) -> None:
+    """Keep which workers and subtasks are valid now: needed for the end, the mask, the next call."""
+    episode.workers = affordable_workers(tables, episode)
+    bits = 0
+    for subtask in range(_N_SUBTASKS):
+        bits |= int(subtask_rule(tables, episode, subtask) == _NONE) << subtask
+    episode.subtasks = bits
 
 
 @njit
@@ -160,7 +178,7 @@ def level_rule(tables: Any, level: int) -> int:
 @njit
 def is_output(step: Any) -> bool:
     """Whether a past step's output is shown as one; a condensed form stands for the documents."""
-    return step.status == _OK and step.subtask != _CONDENSE
+    return (step.status == _OK) & (step.subtask != _CONDENSE)
 
 
 @njit
@@ -228,7 +246,9 @@ def _subject(tables: Any, episode: Any, subtask: int) -> Any:
 @njit
 def plan_call(tables: Any, episode: Any, steps: Any, worker: int, subtask: int, level: int) -> Call:
     """Work out what an action asks for, without making it happen."""
-    rule = subtask_rule(tables, episode, steps, subtask)
+    rule = _NONE
+    if (episode.subtasks >> subtask) & 1 == 0:
+        rule = subtask_rule(tables, episode, subtask)
     free = subtask in (_VOTE, _SUBMIT)
     if rule == _NONE and not free:
         rule = worker_rule(tables, episode, worker)
@@ -252,12 +272,10 @@ def plan_call(tables: Any, episode: Any, steps: Any, worker: int, subtask: int, 
     outputs = 0
     for t in range(n):
         past = steps[t]
-        if is_output(past):
-            outputs += past.tokens_out
-        made = past.status >= 0 and past.status != _UNAFFORDABLE
-        same = past.worker == worker and past.subtask == subtask and past.part == part
-        if made and same and past.target == target_answer:
-            attempt += 1
+        outputs += past.tokens_out * int(is_output(past))
+        made = (past.status >= 0) & (past.status != _UNAFFORDABLE)
+        same = (past.worker == worker) & (past.subtask == subtask) & (past.part == part)
+        attempt += int(made & same & (past.target == target_answer))
     outputs = min(_LEVEL_TOKENS[level], outputs)
     room = _LEVEL_TOKENS[level] - outputs
     query = tables.queries[episode.query]

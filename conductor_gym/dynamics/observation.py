@@ -1,5 +1,8 @@
 """What an agent sees, written from state and tables. Every number lies in [-1, 1], -1 is missing.
 
+What is seen of steps and workers is kept in the state and grows by a row a step, so that to observe
+is to copy.
+
 Counts and amounts are squashed by ``x / (x + scale)``; scales below. Scores and luck are never
 read here.
 """
@@ -11,16 +14,19 @@ import numpy as np
 from conductor_gym.dynamics.call import (
     answer_in_focus,
     is_answer,
-    level_rule,
     open_part,
     row_of,
-    subtask_rule,
-    worker_rule,
 )
 from conductor_gym.dynamics.jit import njit
+from conductor_gym.dynamics.state import Observation
 from conductor_gym.reward import WEIGHT_SCALE
-from conductor_gym.spaces import N_STATIC_WORKER_COLUMNS
-from conductor_gym.types import N_LEVELS, N_SUBTASKS, Rule, Status, Subtask
+from conductor_gym.spaces import (
+    HISTORY_COLUMNS,
+    N_STATIC_WORKER_COLUMNS,
+    QUERY_WIDTH,
+    WORKER_COLUMNS,
+)
+from conductor_gym.types import N_LEVELS, N_SUBTASKS, Status, Subtask
 
 TOKEN_SCALE = 1024.0
 """Output tokens at which the observed value is 0.5."""
@@ -32,7 +38,8 @@ PARTS_SCALE = 4.0
 
 _STATIC = N_STATIC_WORKER_COLUMNS
 _N_LEVELS, _N_SUBTASKS = N_LEVELS, N_SUBTASKS
-_NONE = int(Rule.NONE)
+_N_HISTORY, _N_WORKER = len(HISTORY_COLUMNS), len(WORKER_COLUMNS)
+_VALID = WORKER_COLUMNS.index("valid")
 _OK, _UNAFFORDABLE = int(Status.OK), int(Status.UNAFFORDABLE)
 _VOTE = int(Subtask.VOTE)
 
@@ -49,97 +56,130 @@ def _shown_weight(weight: int) -> float:
 
 
 @njit
-def _observe_history(tables: Any, steps: Any, n: int, row: Any) -> None:
-    rules = tables.rules[0]
-    row[:] = -1.0
-    for t in range(n):
-        step = steps[t]
-        out = row[t]
-        if step.worker >= 0:
-            out[0] = (step.worker + 1) / rules.max_workers
-            out[2] = (step.level + 1) / _N_LEVELS
-        out[1] = (step.subtask + 1) / _N_SUBTASKS
-        if step.status < 0:
-            continue
-        out[3] = step.status / 7.0
-        out[4] = step.confidence
-        if (is_answer(step) or step.subtask == _VOTE) and rules.identity == 1:
-            earlier = 0
-            same = 0
-            for u in range(t):
-                if is_answer(steps[u]) and steps[u].part == step.part:
-                    earlier += 1
-                    same += int(steps[u].answer == step.answer)
-            if earlier > 0:
-                out[5] = same / earlier
-        out[6] = step.verdict
-        out[7] = _squash(step.tokens_out, TOKEN_SCALE)
-        out[8] = _squash(step.cost, COST_SCALE)
-        if rules.latency_known == 1:
-            out[9] = _squash(step.latency, LATENCY_SCALE)
-        if step.part >= 0:
-            out[10] = (step.part + 1) / PARTS_SCALE
+def show_start(tables: Any, state: Any, slot: int) -> None:
+    """Empty what is observed of steps and workers, after `start_episode`."""
+    history, workers = state.history[slot], state.workers[slot]
+    for j in range(history.shape[0]):
+        history[j] = -1.0
+    for j in range(workers.shape[0]):
+        workers[j] = -1.0
+    for w in range(tables.workers.shape[0]):
+        row = workers[w * _N_WORKER : (w + 1) * _N_WORKER]
+        for j in range(_STATIC):
+            row[j] = tables.workers[w].static[j]
+        row[6] = 0.0
+        row[7] = 0.0
 
 
 @njit
-def _observe_workers(tables: Any, episode: Any, steps: Any, row: Any, mask: Any) -> None:
+def _show_call(tables: Any, steps: Any, t: int, out: Any) -> None:
+    """Write the row of step t, which was no invalid action; the row holds -1 before."""
     rules = tables.rules[0]
-    n = episode.steps
+    step = steps[t]
+    out[3] = step.status / 7.0
+    out[4] = step.confidence
+    if (is_answer(step) or step.subtask == _VOTE) and rules.identity == 1:
+        earlier = 0
+        same = 0
+        for u in range(t):
+            rival = int(is_answer(steps[u]) & (steps[u].part == step.part))
+            earlier += rival
+            same += rival & int(steps[u].answer == step.answer)
+        if earlier > 0:
+            out[5] = same / earlier
+    out[6] = step.verdict
+    out[7] = _squash(step.tokens_out, TOKEN_SCALE)
+    out[8] = _squash(step.cost, COST_SCALE)
+    if rules.latency_known == 1:
+        out[9] = _squash(step.latency, LATENCY_SCALE)
+    if step.part >= 0:
+        out[10] = (step.part + 1) / PARTS_SCALE
+
+
+@njit
+def _show_focus(tables: Any, episode: Any, steps: Any, workers: Any) -> None:
+    """Write who wrote the current answer, and whose own newest answer to the same part agrees."""
+    focus = answer_in_focus(episode)
     present = tables.workers.shape[0]
-    row[:] = -1.0
-    for w in range(rules.max_workers):
-        valid = int(worker_rule(tables, episode, w) == _NONE)
-        mask[w] = valid
-        if w >= present:
-            continue
-        out = row[w]
-        for j in range(_STATIC):
-            out[j] = tables.workers[w].static[j]
+    for w in range(present):
+        workers[w * _N_WORKER + 9] = int(steps[focus].worker == w) if focus >= 0 else -1.0
+        workers[w * _N_WORKER + 10] = -1.0
+    if focus >= 0 and tables.rules[0].identity == 1:
+        current = steps[focus]
+        for t in range(episode.steps):
+            if is_answer(steps[t]) and steps[t].part == current.part:
+                agrees = int(steps[t].answer == current.answer)
+                workers[steps[t].worker * _N_WORKER + 10] = agrees
+
+
+@njit
+def show_step(tables: Any, state: Any, slot: int) -> None:
+    """Write what is observed of the newest step and of its worker, after `apply_outcome`."""
+    rules = tables.rules[0]
+    episode, steps, workers = state.episodes[slot], state.steps[slot], state.workers[slot]
+    t = episode.steps - 1
+    step = steps[t]
+    out = state.history[slot, t * _N_HISTORY : (t + 1) * _N_HISTORY]
+    if step.worker >= 0:
+        out[0] = (step.worker + 1) / rules.max_workers
+        out[2] = (step.level + 1) / _N_LEVELS
+    out[1] = (step.subtask + 1) / _N_SUBTASKS
+    if step.status < 0:
+        return
+    _show_call(tables, steps, t, out)
+    if step.worker >= 0 and step.status != _UNAFFORDABLE:
         calls = 0
         errors = 0
-        for t in range(n):
-            step = steps[t]
-            if step.worker != w or step.status < 0 or step.status == _UNAFFORDABLE:
-                continue
-            calls += 1
-            errors += int(step.status != _OK)
-            if step.confidence >= 0:
-                out[8] = step.confidence
-        out[6] = calls / rules.max_steps
-        out[7] = errors / rules.max_steps
-        focus = answer_in_focus(episode)
-        if focus >= 0:
-            current = steps[focus]
-            out[9] = int(current.worker == w)
-            if rules.identity == 1:
-                # The worker's own newest answer to the same part decides.
-                for t in range(n - 1, -1, -1):
-                    same = steps[t].worker == w and steps[t].part == current.part
-                    if same and is_answer(steps[t]):
-                        out[10] = int(steps[t].answer == current.answer)
-                        break
-        out[11] = valid
+        for u in range(t + 1):
+            past = steps[u]
+            made = int((past.status >= 0) & (past.status != _UNAFFORDABLE))
+            made &= int(past.worker == step.worker)
+            calls += made
+            errors += made & int(past.status != _OK)
+        first = step.worker * _N_WORKER
+        workers[first + 6] = calls / rules.max_steps
+        workers[first + 7] = errors / rules.max_steps
+        if step.confidence >= 0:
+            workers[first + 8] = step.confidence
+    _show_focus(tables, episode, steps, workers)
+
+
+@njit
+def flat(observation: Any) -> Observation:
+    """The same arrays with one row a slot: a row of constant width is copied at once."""
+    query, history, workers, budget, mask = observation
+    n = query.shape[0]
+    return Observation(
+        query,
+        history.reshape((n, history.shape[1] * history.shape[2])),
+        workers.reshape((n, workers.shape[1] * workers.shape[2])),
+        budget,
+        mask,
+    )
 
 
 @njit
 def observe(tables: Any, state: Any, slot: int, observation: Any) -> None:
-    """Write one slot's observation into row `slot` of the observation arrays."""
+    """Write one slot's observation into row `slot` of the arrays that `flat` gave."""
     rules = tables.rules[0]
     episode = state.episodes[slot]
-    steps = state.steps[slot]
-    mask = observation.action_mask[slot]
     part = open_part(tables, episode)
-    features = tables.features[row_of(tables, episode.query, part)]
-    query = observation.query[slot]
-    for j in range(features.shape[0]):
-        query[j] = features[j]
-    _observe_history(tables, steps, episode.steps, observation.history[slot])
-    _observe_workers(tables, episode, steps, observation.workers[slot], mask)
+    row = row_of(tables, episode.query, part)
+    for j in range(QUERY_WIDTH):
+        observation.query[slot, j] = tables.features[row, j]
+    for j in range(state.history.shape[1]):
+        observation.history[slot, j] = state.history[slot, j]
+    for j in range(state.workers.shape[1]):
+        observation.workers[slot, j] = state.workers[slot, j]
+    mask = observation.action_mask[slot]
+    for w in range(rules.max_workers):
+        mask[w] = (episode.workers >> w) & 1
+    for w in range(tables.workers.shape[0]):
+        observation.workers[slot, w * _N_WORKER + _VALID] = mask[w]
     for s in range(_N_SUBTASKS):
-        rule = subtask_rule(tables, episode, steps, s)
-        mask[rules.max_workers + s] = int(rule == _NONE)
+        mask[rules.max_workers + s] = (episode.subtasks >> s) & 1
     for level in range(_N_LEVELS):
-        mask[rules.max_workers + _N_SUBTASKS + level] = int(level_rule(tables, level) == _NONE)
+        mask[rules.max_workers + _N_SUBTASKS + level] = int(level < rules.levels)
     budget = observation.budget[slot]
     budget[0] = (rules.max_steps - episode.steps) / rules.max_steps
     budget[1] = max(0.0, (rules.budget - episode.cost) / rules.budget)

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from conductor_gym.spaces import N_STATIC_WORKER_COLUMNS
-from conductor_gym.types import MAX_EVIDENCE, MAX_PARTS
+from conductor_gym.spaces import HISTORY_COLUMNS, N_STATIC_WORKER_COLUMNS, WORKER_COLUMNS
+from conductor_gym.types import MAX_EVIDENCE, MAX_PARTS, MISSING
 
 Records = npt.NDArray[np.void]
 
@@ -41,8 +41,11 @@ EPISODE_DTYPE = np.dtype(
         ("opened", np.int32),  # 1 once a plan opened the parts
         ("done", np.int32),  # parts that have an answer
         ("part_answers", np.int32, (MAX_PARTS,)),  # steps that wrote them, -1 without one
+        ("answers", np.int32),  # ok answers that workers gave
         ("invalid", np.int32),  # invalid actions so far
         ("over", np.int32),
+        ("subtasks", np.int32),  # bits of those that are valid now
+        ("workers", np.int64),  # bits of those that are valid now
     ],
     align=True,
 )
@@ -58,13 +61,13 @@ STEP_DTYPE = np.dtype(
         ("luck", np.float64),  # private
         ("tokens_in", np.int32),
         ("tokens_out", np.int32),
-        ("worker", np.int16),  # -1 for vote and submit
-        ("subtask", np.int16),
-        ("level", np.int16),
-        ("status", np.int16),  # -1 when the action was invalid
-        ("verdict", np.int16),
-        ("part", np.int16),
-        ("rule", np.int16),
+        ("worker", np.int8),  # -1 for vote and submit
+        ("subtask", np.int8),
+        ("level", np.int8),
+        ("status", np.int8),  # -1 when the action was invalid
+        ("verdict", np.int8),
+        ("part", np.int8),
+        ("rule", np.int8),
     ],
     align=True,
 )
@@ -139,10 +142,14 @@ class State(NamedTuple):
     Attributes:
         episodes: `EPISODE_DTYPE` [n].
         steps: `STEP_DTYPE` [n, max_steps], valid below `episodes["steps"]`.
+        history: float32 [n, max_steps * 11], what is observed of the steps.
+        workers: float32 [n, max_workers * 12], what is observed of the workers, but for `valid`.
     """
 
     episodes: Records
     steps: Records
+    history: npt.NDArray[np.float32]
+    workers: npt.NDArray[np.float32]
 
 
 class Observation(NamedTuple):
@@ -163,11 +170,16 @@ class Observation(NamedTuple):
     action_mask: Any
 
 
-def new_state(n: int, max_steps: int) -> State:
+def new_state(n: int, max_steps: int, max_workers: int) -> State:
     """State of n slots, all over until they are reset."""
     episodes = np.zeros(n, EPISODE_DTYPE)
     episodes["over"] = 1
     episodes["current"] = -1
     episodes["condensed"] = -1
     episodes["part_answers"] = -1
-    return State(episodes, np.zeros((n, max_steps), STEP_DTYPE))
+    return State(
+        episodes,
+        np.zeros((n, max_steps), STEP_DTYPE),
+        np.full((n, max_steps * len(HISTORY_COLUMNS)), MISSING, np.float32),
+        np.full((n, max_workers * len(WORKER_COLUMNS)), MISSING, np.float32),
+    )

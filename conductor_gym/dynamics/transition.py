@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from conductor_gym.dynamics.call import Fate, gives_answer, is_answer, worker_rule
+from conductor_gym.dynamics.call import Fate, gives_answer, is_answer, note_valid
 from conductor_gym.dynamics.jit import njit
 from conductor_gym.dynamics.keyed import Domain, absorb, threefry
 from conductor_gym.dynamics.order import query_at
 from conductor_gym.reward import COST_WEIGHTS, WEIGHT_SCALE, nano_charge
-from conductor_gym.types import INVALID_PENALTY, MISSING, Rule, Status, Subtask
+from conductor_gym.types import INVALID_PENALTY, MISSING, Status, Subtask
 
 _charge = njit(nano_charge)
 _WEIGHTS = np.array([round(w * WEIGHT_SCALE) for w in COST_WEIGHTS], np.int64)
@@ -19,7 +19,6 @@ _QUERY, _LUCK = int(Domain.QUERY), int(Domain.LUCK)
 _CALL, _VOTE, _SUBMIT = int(Fate.CALL), int(Fate.VOTE), int(Fate.SUBMIT)
 _FATE_UNAFFORDABLE, _INVALID = int(Fate.UNAFFORDABLE), int(Fate.INVALID)
 _OK, _UNAFFORDABLE = int(Status.OK), int(Status.UNAFFORDABLE)
-_NONE = int(Rule.NONE)
 _PLAN, _CONDENSE = int(Subtask.PLAN), int(Subtask.CONDENSE)
 
 
@@ -57,8 +56,10 @@ def start_episode(tables: Any, episode: Any, stream: int, index: int) -> None:
     episode.opened = 0
     episode.done = 0
     episode.part_answers[:] = -1
+    episode.answers = 0
     episode.invalid = 0
     episode.over = 0
+    note_valid(tables, episode)
 
 
 @njit
@@ -143,6 +144,7 @@ def apply_outcome(tables: Any, episode: Any, steps: Any, call: Any, outcome: Any
         episode.latency += outcome.latency
         if outcome.status == _OK:
             if gives_answer(call.subtask):
+                episode.answers += 1
                 _answered(episode, call.part, n)
             elif call.subtask == _PLAN:
                 episode.opened = 1
@@ -164,13 +166,8 @@ def apply_outcome(tables: Any, episode: Any, steps: Any, call: Any, outcome: Any
     reward -= (charge - episode.charge) * 1e-9
     episode.charge = charge
 
-    over = call.fate == _SUBMIT or n + 1 == tables.rules[0].max_steps
-    if not over:
-        over = True
-        for worker in range(tables.workers.shape[0]):
-            if worker_rule(tables, episode, worker) == _NONE:
-                over = False
-                break
+    note_valid(tables, episode)
+    over = (call.fate == _SUBMIT) | (n + 1 == tables.rules[0].max_steps) | (episode.workers == 0)
     if over:
         episode.over = 1
         if episode.current >= 0:
