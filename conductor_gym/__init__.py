@@ -12,5 +12,6 @@ __all__ = ["__version__"]
 gym.register(  # pyright: ignore[reportUnknownMemberType]
     id="Conductor-v0",
     entry_point="conductor_gym.env:ConductorEnv",
+    vector_entry_point="conductor_gym.vector_env:ConductorVectorEnv",
     disable_env_checker=True,  # Gymnasium's checker would double the time of every step
 )

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from conductor_gym.dynamics.keyed import PUBLIC_KEY
 from conductor_gym.errors import ConfigError, unknown_name
 from conductor_gym.reward import weight_to_int
-from conductor_gym.types import DEFAULT_BUDGET_USD, MAX_STEPS, MAX_WORKERS, Assumptions
+from conductor_gym.types import DEFAULT_BUDGET_USD, MAX_SLOTS, MAX_STEPS, MAX_WORKERS, Assumptions
 
 MAX_BUDGET_USD = 10.0
 
@@ -67,7 +67,7 @@ class EnvConfig:
             raise unknown_name("assumptions", self.assumptions, get_args(Assumptions))
         object.__setattr__(self, "max_steps", whole_number("max_steps", self.max_steps, 2, 64))
         object.__setattr__(
-            self, "max_workers", whole_number("max_workers", self.max_workers, 1, 64)
+            self, "max_workers", whole_number("max_workers", self.max_workers, 1, MAX_SLOTS)
         )
         for name in ("cost_weight", "latency_weight", "budget_usd"):
             given = getattr(self, name)

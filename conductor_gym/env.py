@@ -8,28 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 from conductor_gym.config import EnvConfig, whole_number
+from conductor_gym.dynamics.results import RULE_NAMES, STATUS_NAMES
 from conductor_gym.engine import Engine
 from conductor_gym.errors import EpisodeOverError, unknown_name
 from conductor_gym.render import tell_episode
-from conductor_gym.reward import WEIGHT_SCALE, utility
+from conductor_gym.reward import WEIGHT_SCALE
 from conductor_gym.spaces import action_space, mask_width, observation_space
 from conductor_gym.types import (
     DEFAULT_BUDGET_USD,
+    LARGEST_INDEX,
     MAX_STEPS,
     MAX_WORKERS,
-    MICROSECONDS,
-    NANO_USD,
     Assumptions,
-    Rule,
-    Status,
 )
 
 Observations = dict[str, npt.NDArray[Any]]
-
-_RULES = [rule.name.lower() for rule in Rule]
-_STATUSES = [status.name.lower() for status in Status]
-_LARGEST = 2**62
-"""Largest stream and index."""
 
 
 class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
@@ -93,7 +86,7 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
         self._slot = np.zeros(1, np.int64)
         self._stream: int | None = None
         self._index = 0
-        self._mask = np.zeros(mask_width(max_workers), bool)
+        self._mask = np.zeros(mask_width(max_workers), np.int8)
         self._told = 0
 
     def reset(
@@ -115,14 +108,14 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
             if name != "episode_index":
                 raise unknown_name("reset option", name, ["episode_index"])
         if options and "episode_index" in options:
-            index = whole_number("episode_index", options["episode_index"], 0, _LARGEST)
+            index = whole_number("episode_index", options["episode_index"], 0, LARGEST_INDEX)
         if seed is not None:
-            seed = whole_number("seed", seed, 0, _LARGEST)
+            seed = whole_number("seed", seed, 0, LARGEST_INDEX)
         super().reset(seed=seed)
         if seed is not None:
             self._stream, self._index = seed, 0
         elif self._stream is None:
-            self._stream, self._index = secrets.randbelow(_LARGEST), 0
+            self._stream, self._index = secrets.randbelow(LARGEST_INDEX), 0
         if index is not None:
             self._index = index
 
@@ -143,7 +136,7 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
         }
         if data.prompts is not None:
             info["prompt"] = data.prompts[query]
-        self._mask = observation.action_mask[0].astype(bool)
+        self._mask = observation.action_mask[0].copy()
         if self.render_mode == "human":
             self.render()
         return _first_row(observation), info
@@ -160,7 +153,7 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
             Observation, reward, terminated, truncated (always False), info. ``info["invalid"]``
             names the broken rule or is None, ``info["status"]`` is how the call came back,
             ``cost_usd``, ``latency_s`` and ``invalid_actions`` are totals; the last step adds
-            ``quality`` and ``utility``.
+            ``quality``, ``utility``, ``episode_return`` and ``episode_length``.
 
         Raises:
             EpisodeOverError: No episode is running.
@@ -172,39 +165,41 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
             raise EpisodeOverError(
                 "no episode is running: it has ended or was never started. Call reset()."
             )
-        actions = engine.check_actions(action, (3,)).reshape(1, 3)
         observation = engine.new_observation()
-        reward = float(engine.step(actions, observation)[0])
-
-        over = bool(episode["over"])
-        step = engine.state.steps[0, int(episode["steps"]) - 1]
-        invalid = int(step["rule"])
+        results = engine.step(engine.as_actions(action, (3,)), observation)
+        (
+            reward,
+            cost_usd,
+            latency_s,
+            quality,
+            utility,
+            episode_return,
+            invalid_actions,
+            episode_length,
+            status,
+            rule,
+            over,
+        ) = results.item()
         info: dict[str, Any] = {
-            "invalid": _RULES[invalid] if invalid else None,
-            "status": None if invalid else _STATUSES[int(step["status"])],
-            "cost_usd": int(episode["cost"]) / NANO_USD,
-            "latency_s": int(episode["latency"]) / MICROSECONDS,
-            "invalid_actions": int(episode["invalid"]),
+            "invalid": RULE_NAMES[rule],
+            "status": STATUS_NAMES[status],
+            "cost_usd": cost_usd,
+            "latency_s": latency_s,
+            "invalid_actions": invalid_actions,
         }
         if over:
-            info["quality"] = float(episode["quality"])
-            info["utility"] = float(
-                utility(
-                    info["quality"],
-                    info["cost_usd"],
-                    info["latency_s"],
-                    int(episode["cost_weight"]) / WEIGHT_SCALE,
-                    int(episode["latency_weight"]) / WEIGHT_SCALE,
-                )
-            )
-        self._mask = observation.action_mask[0].astype(bool)
+            info["quality"] = quality
+            info["utility"] = utility
+            info["episode_return"] = episode_return
+            info["episode_length"] = episode_length
+        self._mask = observation.action_mask[0].copy()
         if self.render_mode == "human":
             self.render()
-        return _first_row(observation), reward, over, False, info
+        return _first_row(observation), reward, bool(over), False, info
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
         """Factorized mask for MaskablePPO, bool [max_workers + 8 + 7]."""
-        return self._mask.copy()
+        return self._mask.astype(bool)
 
     def render(self) -> Any:
         """The episode so far: a string (``ansi``), or new lines on the terminal (``human``)."""

@@ -6,6 +6,7 @@ an integer number of nano-utility, so that rewards sum to it exactly.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,14 @@ def nano_charge(cost: int, latency: int, cost_weight: int, latency_weight: int) 
     return (6 * cost_weight * cost + latency_weight * latency + 30_000) // 60_000
 
 
+def weighed(
+    quality: Any, cost_usd: Any, latency_s: Any, cost_weight: Any, latency_weight: Any
+) -> Any:
+    """The formula of `utility`, for numbers and for arrays."""
+    paid = cost_weight * cost_usd / COST_UNIT_USD
+    return quality - paid - latency_weight * latency_s / LATENCY_UNIT_S
+
+
 def utility(
     quality: npt.ArrayLike,
     cost_usd: npt.ArrayLike,
@@ -71,8 +80,5 @@ def utility(
         cost_weight: Quality points per US cent.
         latency_weight: Quality points per minute.
     """
-    return (
-        np.asarray(quality, np.float64)
-        - cost_weight * np.asarray(cost_usd, np.float64) / COST_UNIT_USD
-        - latency_weight * np.asarray(latency_s, np.float64) / LATENCY_UNIT_S
-    )
+    q, cost, latency = (np.asarray(a, np.float64) for a in (quality, cost_usd, latency_s))
+    return weighed(q, cost, latency, cost_weight, latency_weight)

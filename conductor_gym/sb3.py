@@ -1,18 +1,17 @@
-"""A Stable-Baselines3 `VecEnv` over the batched engine: a thousand environments in one process."""
+"""A Stable-Baselines3 `VecEnv` over the native vector environment: a thousand in one process."""
 
-import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
+from gymnasium.vector import AutoresetMode
 
 from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
 from conductor_gym.errors import MissingExtraError, unknown_name
-from conductor_gym.spaces import action_space, observation_space
-from conductor_gym.types import INVALID_PENALTY, NANO_USD
+from conductor_gym.vector_env import ConductorVectorEnv
 
 try:
     from stable_baselines3.common.vec_env import VecEnv
@@ -20,89 +19,92 @@ except ModuleNotFoundError:
     raise MissingExtraError("the Stable-Baselines3 adapter", "rl") from None
 
 
+_ENDED = ("quality", "utility", "cost_usd", "invalid_actions")
+
+
 class ConductorVecEnv(VecEnv):
-    """n episodes of `Conductor-v0` side by side, with SAME_STEP autoreset as SB3 expects.
+    """n slots of `ConductorVectorEnv` for Stable-Baselines3, which restarts episodes in the step.
 
     `seed(s)` starts slot i at stream s + i with the next `reset`; without a seed, the first stream
     comes from the operating system's entropy.
 
     Args:
-        num_envs: Number of slots.
+        num_envs: Slots, 1 to 2^20.
         config: Settings of the environment; all defaults where None.
+
+    Attributes:
+        vector: The vector environment.
     """
 
     def __init__(self, num_envs: int, config: EnvConfig | None = None) -> None:
-        self.config = config or EnvConfig()
-        self.engine = Engine(self.config, num_envs)
+        settings = {} if config is None else config.as_dict()
+        self.vector = ConductorVectorEnv(num_envs, AutoresetMode.SAME_STEP, **settings)
+        self.config = self.vector.config
         self.render_mode = None
         super().__init__(  # pyright: ignore[reportUnknownMemberType]
-            num_envs,
-            observation_space(self.config.max_workers, self.config.max_steps),
-            action_space(self.config.max_workers),
+            num_envs, self.vector.single_observation_space, self.vector.single_action_space
         )
-        self._streams = secrets.randbelow(2**62) + np.arange(num_envs, dtype=np.int64)
-        self._indices = np.zeros(num_envs, np.int64)
-        self._all = np.arange(num_envs, dtype=np.int64)
-        self._observation = self.engine.new_observation()
-        self._actions = np.zeros((num_envs, 3), np.int64)
+        self._actions: Any = None
+        self._masks: Any = None
+
+    @property
+    def engine(self) -> Engine:
+        """The slots."""
+        return self.vector.engine
 
     def reset(self) -> dict[str, npt.NDArray[Any]]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Start the next episode in every slot, or index 0 of the streams just seeded."""
-        for slot, seed in enumerate(self._seeds):
-            if seed is not None:
-                self._streams[slot], self._indices[slot] = seed, 0
+        given = any(seed is not None for seed in self._seeds)
+        observation, _ = self.vector.reset(seed=self._seeds if given else None)
         self._reset_seeds()
-        self._observation = self.engine.new_observation()
-        self._start(self._all)
         self.reset_infos = [{} for _ in range(self.num_envs)]
-        return self._observation._asdict()
+        self._masks = observation["action_mask"].astype(bool)
+        return observation
 
     def step_async(self, actions: npt.NDArray[np.int64]) -> None:
         """Remember the actions.
 
         Raises:
-            InvalidActionError: Wrong shape, type or range.
+            InvalidActionError: Wrong shape or type.
         """
-        self._actions = self.engine.check_actions(actions, (self.num_envs, 3))
+        self._actions = self.engine.as_actions(actions, (self.num_envs, 3))
 
     def step_wait(self) -> Any:
         """Step every slot and restart those whose episode ended.
 
         Returns:
             Observations, rewards float32 [n], dones bool [n], infos. The info of an ended episode
-            holds ``terminal_observation``, ``quality``, ``cost_usd``, ``invalid_actions`` and
-            SB3's ``episode`` statistics.
+            holds ``terminal_observation``, ``quality``, ``utility``, ``cost_usd``,
+            ``invalid_actions`` and SB3's ``episode`` statistics.
+
+        Raises:
+            InvalidActionError: An action outside the action space. No episode has moved.
         """
-        observation = self.engine.new_observation()
-        rewards = self.engine.step(self._actions, observation)
-        episodes = self.engine.episodes
-        dones = episodes["over"] == 1
+        observation, rewards, dones, _, told = self.vector.step(self._actions)
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         ended = np.flatnonzero(dones)
         if len(ended):
-            rows = [array[ended] for array in observation]
-            names = observation._fields
-            final = episodes[ended]
-            cost = final["cost"] / NANO_USD
-            returns = final["quality"] - final["charge"] * 1e-9 - INVALID_PENALTY * final["invalid"]
-            for k, slot in enumerate(ended.tolist()):
+            last = told["final_info"]
+            columns = [last[name][ended].tolist() for name in _ENDED]
+            statistics = zip(
+                last["episode_return"][ended].tolist(),
+                last["episode_length"][ended].tolist(),
+                strict=True,
+            )
+            rows = zip(ended.tolist(), told["final_obs"][ended], statistics, *columns, strict=True)
+            for slot, terminal, (total, length), *values in rows:
                 infos[slot] = {
-                    "terminal_observation": {
-                        name: row[k] for name, row in zip(names, rows, strict=True)
-                    },
+                    "terminal_observation": terminal,
                     "TimeLimit.truncated": False,
-                    "quality": float(final["quality"][k]),
-                    "cost_usd": float(cost[k]),
-                    "invalid_actions": int(final["invalid"][k]),
-                    "episode": {"r": float(returns[k]), "l": int(final["steps"][k])},
+                    "episode": {"r": total, "l": length},
+                    **dict(zip(_ENDED, values, strict=True)),
                 }
-        self._observation = observation
-        self._start(ended)
-        return observation._asdict(), rewards.astype(np.float32), dones, infos
+        self._masks = observation["action_mask"].astype(bool)
+        return observation, rewards.astype(np.float32), dones, infos
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
         """Factorized masks of the current step, bool [n, max_workers + 8 + 7]."""
-        return self._observation.action_mask.astype(bool)
+        return self._masks
 
     def close(self) -> None:
         """Nothing to release."""
@@ -146,7 +148,3 @@ class ConductorVecEnv(VecEnv):
         if indices is None:
             return range(self.num_envs)
         return [indices] if isinstance(indices, int) else list(indices)
-
-    def _start(self, slots: npt.NDArray[np.int64]) -> None:
-        self.engine.start(slots, self._streams[slots], self._indices[slots], self._observation)
-        self._indices[slots] += 1

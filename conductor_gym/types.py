@@ -14,8 +14,13 @@ NANO_USD = 1_000_000_000
 MICROSECONDS = 1_000_000
 """Microseconds in one second."""
 
+LARGEST_INDEX = 2**62
+"""Largest stream and episode index."""
+
 MAX_WORKERS = 8
 """Worker slots of the default action space."""
+MAX_SLOTS = 64
+"""Worker slots that can be asked for: one bit each."""
 MAX_STEPS = 10
 """Steps of the default episode."""
 DEFAULT_BUDGET_USD = 0.50

@@ -2,9 +2,11 @@
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from conductor_gym.config import EnvConfig
 from conductor_gym.data_files import FileStamp
@@ -15,7 +17,7 @@ from conductor_gym.recordings.detect import load_recording_card
 from conductor_gym.recordings.recording import load_recording, stamps_of
 from conductor_gym.reward import weight_to_int
 from conductor_gym.tasks.suite import Split, load_split
-from conductor_gym.types import N_LEVELS, NANO_USD, Subtask
+from conductor_gym.types import MAX_SLOTS, N_LEVELS, NANO_USD, Subtask
 from conductor_gym.workers.pool import Pool, load_pool, resolve
 from conductor_gym.workers.recorded import RECORDED_DTYPE
 from conductor_gym.workers.recorded_tables import check_bills, recorded_table
@@ -23,11 +25,26 @@ from conductor_gym.workers.simulated_tables import SimulatedTables
 from conductor_gym.workers.tables import (
     SuiteTables,
     no_simulated_tables,
+    shown_workers,
     simulated_tables,
     worker_table,
 )
 
 RECORDED_SUBTASKS = (Subtask.SOLVE, Subtask.SUBMIT)
+
+
+class Texts(NamedTuple):
+    """What is told of each query of the split, as object arrays that can be indexed at once.
+
+    Attributes:
+        uids: Object [queries].
+        domains: Object [queries], names.
+        prompts: Object [queries], None where the suite has no text.
+    """
+
+    uids: npt.NDArray[np.object_]
+    domains: npt.NDArray[np.object_]
+    prompts: npt.NDArray[np.object_] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +66,14 @@ class World:
     tables: Tables
     simulated: SimulatedTables
     recorded: Records
+
+    @cached_property
+    def texts(self) -> Texts:
+        """See `Texts`; made when first asked for."""
+        data, n = self.data, len(self.data.uids)
+        domains = np.array(data.domains, object)[data.queries["domain"][:n]]
+        prompts = None if data.prompts is None else np.array(data.prompts[:n], object)
+        return Texts(np.array(data.uids, object), domains, prompts)
 
     def content_hashes(self) -> dict[str, str]:
         """BLAKE2b of everything an outcome can depend on besides the settings, 16 hex digits each.
@@ -139,16 +164,21 @@ def join(config: EnvConfig, pool: Pool, data: Split) -> World:
     row["latency_known"] = latency_known
     row["identity"] = identity
     row["levels"] = 1 if is_recorded else N_LEVELS
-    for subtask in RECORDED_SUBTASKS if is_recorded else Subtask:
-        row["subtasks"][subtask] = 1
-    row["subtasks"][Subtask.VOTE] = identity
+    subtasks: set[Subtask] = set(RECORDED_SUBTASKS if is_recorded else Subtask)
+    subtasks.discard(Subtask.VOTE)
+    if identity:
+        subtasks.add(Subtask.VOTE)
     if not data.queries["parts"].any():
-        row["subtasks"][Subtask.PLAN] = 0
+        subtasks.discard(Subtask.PLAN)
     if not data.queries["documents"].any():
-        row["subtasks"][Subtask.CONDENSE] = 0
+        subtasks.discard(Subtask.CONDENSE)
+    row["subtasks"] = sum(1 << subtask for subtask in subtasks)
+    present = len(pool.workers)
+    row["present"] = (1 << present) - 1 if present < MAX_SLOTS else -1
 
-    tables = Tables(rules, worker_table(pool), data.queries, data.features)
-    _check_affordable(config, pool, tables)
+    shown = shown_workers(pool, config.max_workers)
+    tables = Tables(rules, worker_table(pool), data.queries, data.features, shown)
+    _set_dearest(config, pool, tables)
     if pool.recording is not None:
         recording = load_recording(pool.recording)
         recorded = recorded_table(pool, recording, data.ids, config.assumptions)
@@ -163,17 +193,18 @@ def suite_tables(data: Split) -> SuiteTables:
     return SuiteTables(data.domains, data.queries, data.features)
 
 
-def _check_affordable(config: EnvConfig, pool: Pool, tables: Tables) -> None:
-    """Some call must be affordable at the start of every episode, or no action would be valid."""
+def _set_dearest(config: EnvConfig, pool: Pool, tables: Tables) -> None:
+    """What the dearest call may cost; the cheapest must be affordable at every episode's start."""
     rules = tables.rules[0]
     tokens_in = int(rules["overhead"]) + int(tables.queries["tokens"].max())  # of parts too
-    cheapest = min(
+    worst = [
         (tokens_in * int(w["price_in"]) + int(rules["output_cap"]) * int(w["price_out"]) + 500)
         // 1000
         for w in tables.workers
-    )
-    if cheapest > rules["budget"]:
+    ]
+    if min(worst) > rules["budget"]:
         raise ConfigError(
             f"budget_usd={config.budget_usd:g} affords no call in pool {pool.name!r}: the "
-            f"cheapest call may cost {cheapest / NANO_USD:.6f} USD. Raise budget_usd."
+            f"cheapest call may cost {min(worst) / NANO_USD:.6f} USD. Raise budget_usd."
         )
+    rules["dearest"] = max(worst)

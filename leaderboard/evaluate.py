@@ -90,12 +90,12 @@ def play(
         running = engine.episodes["over"] == 0
         while running.any():
             try:
-                actions = engine.check_actions(agent.act(observation._asdict()), (k, 3))
+                actions = engine.as_actions(agent.act(observation._asdict()), (k, 3))
+                observation = engine.new_observation()
+                engine.step(actions, observation)
             except InvalidActionError as error:
                 raise InvalidActionError(f"{type(agent).__name__}.act: {error}") from None
             codes.append(np.where(running, pack_action(actions), -1))
-            observation = engine.new_observation()
-            engine.step(actions, observation)
             running = engine.episodes["over"] == 0
         done = engine.episodes
         span = slice(first, first + k)

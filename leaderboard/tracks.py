@@ -64,7 +64,7 @@ class Track(StrictModel):
             train=train,
             workers=world.pool.worker_names,
             domains=world.data.domains,
-            subtasks=frozenset(s for s in Subtask if rules["subtasks"][s]),
+            subtasks=frozenset(s for s in Subtask if int(rules["subtasks"]) >> s & 1),
             confidence=world.pool.backend == "simulated",
             cost_weight=cost_weight,
             seed=seed,

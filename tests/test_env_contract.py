@@ -172,7 +172,7 @@ def test_same_seed_and_index_is_the_same_episode_in_a_batch_of_any_size(
     rewards: list[Any] = []
     views: list[Any] = []
     for actions in scripts:
-        rewards.append(engine.step(np.array(actions, np.int64), batch))
+        rewards.append(engine.step(np.array(actions, np.int64), batch)["reward"])
         views.append({name: array.copy() for name, array in batch._asdict().items()})
     env = env_of()
     for slot, (stream, index) in enumerate(places):

@@ -38,7 +38,7 @@ def recorded_call(recorded: Any, tables: Any, episode: Any, call: Any) -> CallOu
         recorded: `RECORDED_DTYPE` [queries, workers, attempts].
         tables: Shared `Tables`.
         episode: `EPISODE_DTYPE` record, read only.
-        call: A `Call` whose fate is `Fate.CALL`.
+        call: `CALL_DTYPE` record whose fate is `Fate.CALL`.
     """
     attempt = call.attempt % recorded[episode.query, call.worker, 0].attempts
     row = recorded[episode.query, call.worker, attempt]

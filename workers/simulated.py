@@ -24,6 +24,7 @@ from conductor_gym.dynamics.call import context_share, is_answer, price, row_of
 from conductor_gym.dynamics.jit import njit
 from conductor_gym.dynamics.keyed import Domain, Purpose, absorb, interpolate, threefry
 from conductor_gym.types import MISSING, CallOutcome, Status, Subtask
+from conductor_gym.workers.draws import draw, subkey
 from conductor_gym.workers.margin import distraction, document_loss, margin, shared_trouble
 
 CORRECT = 0
@@ -45,12 +46,6 @@ _P_TOKENS, _P_CONFIDENCE = int(Purpose.TOKENS), int(Purpose.CONFIDENCE)
 _P_VERDICT, _P_PICK, _P_KEEP = int(Purpose.VERDICT), int(Purpose.PICK), int(Purpose.KEEP)
 _P_PLAN, _P_JOIN, _P_EVIDENCE = int(Purpose.PLAN), int(Purpose.JOIN), int(Purpose.EVIDENCE)
 _CORRECT, _ATTRACTOR = CORRECT, ATTRACTOR
-
-
-@njit
-def draw(k0: Any, k1: Any, purpose: int) -> Any:
-    """Two words for one purpose of a call."""
-    return threefry(k0, k1, _U(purpose), _U(0))
 
 
 @njit
@@ -76,9 +71,9 @@ def sensitivity(
 
 
 @njit
-def wrong_answer(sim: Any, domain: int, k0: Any, k1: Any) -> int:
+def wrong_answer(sim: Any, domain: int, scratch: Any, lane: int) -> int:
     """Identity of a wrong answer: the common attractor or one of the tail."""
-    first, second = draw(k0, k1, _P_CLUSTER)
+    first, second = draw(scratch, lane, _P_CLUSTER)
     if first < sim.domains[domain].attractor:
         return _ATTRACTOR
     tail = sim.domains[domain].tail
@@ -88,26 +83,25 @@ def wrong_answer(sim: Any, domain: int, k0: Any, k1: Any) -> int:
 
 
 @njit
-def stated_confidence(sim: Any, worker: int, value: float, k0: Any, k1: Any) -> float:
+def stated_confidence(sim: Any, worker: int, value: float, scratch: Any, lane: int) -> float:
     """The worker's noisy, biased view of its margin, in [0, 1] at 2 decimals."""
     model = sim.model[0]
-    word, _ = draw(k0, k1, _P_CONFIDENCE)
+    word, _ = draw(scratch, lane, _P_CONFIDENCE)
     noisy = value + model.confidence_noise * interpolate(sim.normal, word)
     x = sim.traits[worker].confidence_bias + model.confidence_slope * noisy
     return np.floor((0.5 + 0.5 * x / (1.0 + abs(x))) * 100.0 + 0.5) / 100.0
 
 
 @njit
-def call_subkey(sim: Any, episode: Any, call: Any) -> Any:
-    """Subkey of (key, stream, pass, query, part, worker, subtask, target answer, attempt)."""
-    doing = (call.part + 1) * 16 + call.subtask
-    a0, a1 = absorb(episode.luck0, episode.luck1, sim.traits[call.worker].uid, doing)
-    return absorb(a0, a1, call.target_answer, call.attempt)
-
-
-@njit
 def _solve(
-    sim: Any, tables: Any, episode: Any, call: Any, luck: float, adjustment: float, k0: Any, k1: Any
+    sim: Any,
+    tables: Any,
+    episode: Any,
+    call: Any,
+    luck: float,
+    adjustment: float,
+    scratch: Any,
+    lane: int,
 ) -> Any:
     """(answer, confidence, right) at a given luck."""
     value = margin(sim, tables, episode, call.part, call.worker, luck, adjustment)
@@ -115,12 +109,14 @@ def _solve(
     answer = _CORRECT
     if not right:
         domain = tables.queries[row_of(tables, episode.query, call.part)].domain
-        answer = wrong_answer(sim, domain, k0, k1)
-    return answer, stated_confidence(sim, call.worker, value, k0, k1), right
+        answer = wrong_answer(sim, domain, scratch, lane)
+    return answer, stated_confidence(sim, call.worker, value, scratch, lane), right
 
 
 @njit
-def _verify(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any) -> int:
+def _verify(
+    sim: Any, tables: Any, episode: Any, steps: Any, call: Any, scratch: Any, lane: int
+) -> int:
     """1 accepts, 0 rejects: signal detection with a persistent part per (verifier, answer).
 
     Of its own answer a worker knows nothing that it did not use to give it (Huang et al. 2023).
@@ -132,7 +128,7 @@ def _verify(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any,
     strength = 0.5 * sensitivity(sim, tables, episode, call, seen, -lost)
     a0, a1 = absorb(episode.luck0, episode.luck1, sim.traits[call.worker].uid, -_PERSISTENT_VERDICT)
     lasting, _ = threefry(a0, a1, _U(call.target_answer), _U(call.part + 1))
-    fresh, _ = draw(k0, k1, _P_VERDICT)
+    fresh, _ = draw(scratch, lane, _P_VERDICT)
     evidence = model.verify_persistent * interpolate(sim.normal, lasting)
     evidence += model.verify_fresh * interpolate(sim.normal, fresh)
     if target.worker != call.worker:
@@ -145,7 +141,9 @@ def _verify(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any,
 
 
 @njit
-def _revise(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any) -> Any:
+def _revise(
+    sim: Any, tables: Any, episode: Any, steps: Any, call: Any, scratch: Any, lane: int
+) -> Any:
     """(answer, confidence, luck): the revised answer's luck, renewed in part.
 
     A rejection of its own is nothing new to it.
@@ -162,24 +160,27 @@ def _revise(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any,
         if about and step.verdict == 0 and step.worker != call.worker:
             seen = context_share(steps, episode.steps, call.level, t)
             shift = max(shift, model.revise_critique * seen)
-    word, _ = draw(k0, k1, _P_LUCK)
+    word, _ = draw(scratch, lane, _P_LUCK)
     luck = model.revise_same * target.luck + model.revise_new * interpolate(sim.normal, word)
     shift -= distraction(sim, call, share * target.tokens_out)
-    answer, confidence, right = _solve(sim, tables, episode, call, luck, shift, k0, k1)
+    answer, confidence, right = _solve(sim, tables, episode, call, luck, shift, scratch, lane)
     if not right and target.answer != _CORRECT:
-        keep, _ = draw(k0, k1, _P_KEEP)
+        keep, _ = draw(scratch, lane, _P_KEEP)
         if keep < model.revise_keep:
             answer = target.answer
     return answer, confidence, luck
 
 
 @njit
-def _aggregate(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any) -> int:
+def _aggregate(
+    sim: Any, tables: Any, episode: Any, steps: Any, call: Any, scratch: Any, lane: int
+) -> int:
     """Step of the candidate that the aggregator picks among those it sees whole; -1: none."""
     model = sim.model[0]
     lost = document_loss(sim, call.shown, call.evidence)
     strength = sensitivity(sim, tables, episode, call, 1.0, -lost)
     a0, a1 = absorb(episode.luck0, episode.luck1, sim.traits[call.worker].uid, -_PERSISTENT_PICK)
+    k0, k1 = subkey(scratch, lane)
     best = -1
     highest = -np.inf
     for t in range(episode.steps - 1, -1, -1):
@@ -204,7 +205,9 @@ def _aggregate(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: A
 
 
 @njit
-def _join(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any) -> int:
+def _join(
+    sim: Any, tables: Any, episode: Any, steps: Any, call: Any, scratch: Any, lane: int
+) -> int:
     """Identity of the answer that the parts' current answers give together.
 
     It is right if every part has a right one that the joiner sees whole, and none is lost in
@@ -219,29 +222,30 @@ def _join(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k
             answer = steps[t].answer
         right = right and answer == _CORRECT
         a0, a1 = absorb(a0, a1, answer, p)
-    word, _ = draw(k0, k1, _P_JOIN)
+    word, _ = draw(scratch, lane, _P_JOIN)
     if interpolate(sim.normal, word) >= sim.model[0].join_gap:
-        return 2 + int(k0 >> _U(2))
+        return 2 + int(subkey(scratch, lane)[0] >> _U(2))
     return _CORRECT if right else 2 + int(a0 >> _U(2))
 
 
 @njit
-def _plan(sim: Any, tables: Any, episode: Any, call: Any, k0: Any, k1: Any) -> bool:
+def _plan(sim: Any, tables: Any, episode: Any, call: Any, scratch: Any, lane: int) -> bool:
     """Whether the parts that a plan names are the task's."""
     model = sim.model[0]
     known = margin(sim, tables, episode, MISSING, call.worker, 0.0, -distraction(sim, call, 0.0))
-    word, _ = draw(k0, k1, _P_PLAN)
+    word, _ = draw(scratch, lane, _P_PLAN)
     return interpolate(sim.normal, word) < model.plan_gap + model.plan_slope * known
 
 
 @njit
-def _condense(sim: Any, tables: Any, episode: Any, call: Any, k0: Any, k1: Any) -> float:
+def _condense(sim: Any, tables: Any, episode: Any, call: Any, scratch: Any, lane: int) -> float:
     """Share of all evidence that a condensed form keeps: of each piece read, it may lose any."""
     model = sim.model[0]
     query = tables.queries[episode.query]
     long = document_loss(sim, call.shown, 1.0)
     known = margin(sim, tables, episode, MISSING, call.worker, 0.0, 0.0)
     border = model.condense_gap + model.condense_slope * known - long
+    k0, k1 = subkey(scratch, lane)
     kept = 0
     for i in range(query.pieces):
         word, _ = threefry(k0, k1, _U(_P_EVIDENCE), _U(i))
@@ -279,28 +283,32 @@ def mean_below_cap(sim: Any, tables: Any, mean: float) -> float:
 
 
 @njit
-def _answer(sim: Any, tables: Any, episode: Any, steps: Any, call: Any, k0: Any, k1: Any) -> Any:
+def _answer(
+    sim: Any, tables: Any, episode: Any, steps: Any, call: Any, scratch: Any, lane: int
+) -> Any:
     """(answer, confidence, luck) of a call that answers."""
     if call.subtask == _REVISE:
-        return _revise(sim, tables, episode, steps, call, k0, k1)
+        return _revise(sim, tables, episode, steps, call, scratch, lane)
     if call.subtask == _AGGREGATE:
         lost = document_loss(sim, call.shown, call.evidence)
         own = margin(sim, tables, episode, MISSING, call.worker, 0.0, -lost)
-        confidence = stated_confidence(sim, call.worker, own, k0, k1)
+        confidence = stated_confidence(sim, call.worker, own, scratch, lane)
         if episode.opened == 1:
-            return _join(sim, tables, episode, steps, call, k0, k1), confidence, 0.0
-        picked = _aggregate(sim, tables, episode, steps, call, k0, k1)
+            return _join(sim, tables, episode, steps, call, scratch, lane), confidence, 0.0
+        picked = _aggregate(sim, tables, episode, steps, call, scratch, lane)
         if picked >= 0:
             return steps[picked].answer, confidence, steps[picked].luck
-    word, _ = draw(k0, k1, _P_LUCK)
+    word, _ = draw(scratch, lane, _P_LUCK)
     luck = interpolate(sim.normal, word)
     lost = distraction(sim, call, 0.0)
-    answer, confidence, _ = _solve(sim, tables, episode, call, luck, -lost, k0, k1)
+    answer, confidence, _ = _solve(sim, tables, episode, call, luck, -lost, scratch, lane)
     return answer, confidence, luck
 
 
 @njit
-def simulate_call(sim: Any, tables: Any, episode: Any, steps: Any, call: Any) -> CallOutcome:
+def simulate_call(
+    sim: Any, tables: Any, episode: Any, steps: Any, call: Any, scratch: Any, lane: int
+) -> CallOutcome:
     """What came back from a simulated worker.
 
     Args:
@@ -308,14 +316,15 @@ def simulate_call(sim: Any, tables: Any, episode: Any, steps: Any, call: Any) ->
         tables: Shared `Tables`.
         episode: `EPISODE_DTYPE` record, read only.
         steps: `STEP_DTYPE` [max_steps] of the episode, read only.
-        call: A `Call` whose fate is `Fate.CALL`.
+        call: `CALL_DTYPE` record whose fate is `Fate.CALL`.
+        scratch: `Scratch` with the draws that `make_draws` made.
+        lane: Of the call in it.
     """
     worker = tables.workers[call.worker]
     traits = sim.traits[call.worker]
     domain = tables.queries[row_of(tables, episode.query, call.part)].domain
-    k0, k1 = call_subkey(sim, episode, call)
 
-    tokens_word, first_word = draw(k0, k1, _P_TOKENS)
+    tokens_word, first_word = draw(scratch, lane, _P_TOKENS)
     first = traits.first_token * interpolate(sim.lognormal[traits.first_token_row], first_word)
     if call.tokens_in > worker.window:
         latency = int(first + 0.5)
@@ -331,20 +340,20 @@ def simulate_call(sim: Any, tables: Any, episode: Any, steps: Any, call: Any) ->
     verdict = MISSING
     luck = 0.0
     score = 0.0
-    format_word, _ = draw(k0, k1, _P_FORMAT)
+    format_word, _ = draw(scratch, lane, _P_FORMAT)
     failure = sim.abilities[call.worker, domain].format_failure
     if call.subtask == _VERIFY:
         failure = sim.model[0].verify_failure
     status = _MALFORMED if format_word < failure else _OK
     if status == _OK:
         if call.subtask == _VERIFY:
-            verdict = _verify(sim, tables, episode, steps, call, k0, k1)
+            verdict = _verify(sim, tables, episode, steps, call, scratch, lane)
         elif call.subtask == _PLAN:
-            status = _OK if _plan(sim, tables, episode, call, k0, k1) else _MALFORMED
+            status = _OK if _plan(sim, tables, episode, call, scratch, lane) else _MALFORMED
         elif call.subtask == _CONDENSE:
-            score = _condense(sim, tables, episode, call, k0, k1)
+            score = _condense(sim, tables, episode, call, scratch, lane)
         else:
-            answer, confidence, luck = _answer(sim, tables, episode, steps, call, k0, k1)
+            answer, confidence, luck = _answer(sim, tables, episode, steps, call, scratch, lane)
             score = 1.0 if answer == _CORRECT else 0.0
     return CallOutcome(
         status,

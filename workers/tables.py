@@ -10,8 +10,14 @@ from conductor_gym.dynamics.keyed import uid_word
 from conductor_gym.dynamics.quantiles import lognormal_factors, normal_quantiles
 from conductor_gym.dynamics.state import N_NORMALS, WORKER_DTYPE, Records
 from conductor_gym.errors import ConfigError
-from conductor_gym.spaces import EMBEDDING_WIDTH, N_DOMAINS, QUERY_WIDTH
-from conductor_gym.types import MICROSECONDS, N_SUBTASKS, Assumptions, Subtask
+from conductor_gym.spaces import (
+    EMBEDDING_WIDTH,
+    N_DOMAINS,
+    N_STATIC_WORKER_COLUMNS,
+    QUERY_WIDTH,
+    WORKER_COLUMNS,
+)
+from conductor_gym.types import MICROSECONDS, MISSING, N_SUBTASKS, Assumptions, Subtask
 from conductor_gym.workers.calibration import probit, skewed_probit, solve_rho, uncapped_mean
 from conductor_gym.workers.pool import Pool, TextTable, WorkerCard, end_points, resolve
 from conductor_gym.workers.simulated_tables import (
@@ -70,8 +76,18 @@ def worker_table(pool: Pool) -> Records:
         row["price_in"] = round(card.usd_per_m_input * NANO_PER_1000_TOKENS)
         row["price_out"] = round(card.usd_per_m_output * NANO_PER_1000_TOKENS)
         row["window"] = card.window
-        row["static"] = _static_columns(card)
     return table
+
+
+def shown_workers(pool: Pool, max_workers: int) -> npt.NDArray[np.float32]:
+    """What is observed of the workers before the first call, float32 [max_workers * 12]."""
+    rows = np.full((max_workers, len(WORKER_COLUMNS)), MISSING, np.float32)
+    for row, card in zip(rows, pool.workers, strict=False):
+        row[:N_STATIC_WORKER_COLUMNS] = _static_columns(card)
+        for name in ("calls", "errors"):
+            row[WORKER_COLUMNS.index(name)] = 0.0
+        row[WORKER_COLUMNS.index("valid")] = 1.0
+    return rows.reshape(-1)
 
 
 def text_direction(uid: str) -> list[float]:

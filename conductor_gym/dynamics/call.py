@@ -1,12 +1,12 @@
 """From an action to a call: validity, context, worst price. Reads the state, changes nothing."""
 
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from conductor_gym.dynamics.jit import njit
-from conductor_gym.types import CONTEXT_LEVELS, MISSING, N_SUBTASKS, Rule, Status, Subtask
+from conductor_gym.types import CONTEXT_LEVELS, MISSING, Rule, Status, Subtask
 
 ANSWER_TOKENS = 32
 """Tokens of a bare answer, which `verify` and `revise` always see (assumed)."""
@@ -22,42 +22,8 @@ class Fate(IntEnum):
     INVALID = 4
 
 
-class Call(NamedTuple):
-    """An action, worked out against the episode so far.
-
-    Attributes:
-        fate: A `Fate`; only `Fate.CALL` reaches a worker.
-        rule: A `Rule`, not `NONE` where the action is invalid.
-        worker: Worker slot.
-        subtask: A `Subtask`.
-        level: Context level.
-        part: Part of the task that is worked on, `MISSING` for the whole.
-        target: Step whose answer `verify` or `revise` is about, `MISSING` for others.
-        target_answer: That answer's identity.
-        attempt: How often this worker already did this to this target, from 0.
-        context: Tokens of context that the call sees besides the query.
-        shown: Tokens of documents, or of their condensed form, among them.
-        evidence: Share of the documents' evidence among them, 1 without documents.
-        tokens_in: Input tokens: instructions, query, target answer, context.
-    """
-
-    fate: int
-    rule: int
-    worker: int
-    subtask: int
-    level: int
-    part: int
-    target: int
-    target_answer: int
-    attempt: int
-    context: int
-    shown: int
-    evidence: float
-    tokens_in: int
-
-
 _LEVEL_TOKENS = np.array(CONTEXT_LEVELS, np.int64)
-_N_LEVELS, _N_SUBTASKS = len(CONTEXT_LEVELS), N_SUBTASKS
+_N_LEVELS = len(CONTEXT_LEVELS)
 _SOLVE, _VERIFY, _REVISE = int(Subtask.SOLVE), int(Subtask.VERIFY), int(Subtask.REVISE)
 _PLAN, _CONDENSE = int(Subtask.PLAN), int(Subtask.CONDENSE)
 _AGGREGATE, _VOTE, _SUBMIT = int(Subtask.AGGREGATE), int(Subtask.VOTE), int(Subtask.SUBMIT)
@@ -115,14 +81,16 @@ def answer_in_focus(episode: Any) -> int:
 
 
 @njit
-def affordable_workers(tables: Any, episode: Any) -> int:
+def _affordable_workers(tables: Any, episode: Any) -> int:
     """Bits of the slots of which some call is affordable."""
     rules = tables.rules[0]
+    left = rules.budget - episode.cost
+    if left >= rules.dearest:
+        return rules.present
     prompt = tables.queries[row_of(tables, episode.query, open_part(tables, episode))].tokens
     if episode.opened == 1 and episode.done > 0:
         newest = tables.queries[row_of(tables, episode.query, episode.done - 1)].tokens
         prompt = min(prompt, newest + ANSWER_TOKENS)
-    left = rules.budget - episode.cost
     bits = 0
     for w in range(tables.workers.shape[0]):
         worst = price(tables.workers[w], rules.overhead + prompt, rules.output_cap)
@@ -139,34 +107,46 @@ def worker_rule(tables: Any, episode: Any, worker: int) -> int:
 
 
 @njit
-def subtask_rule(tables: Any, episode: Any, subtask: int) -> int:
-    """`NONE` if the subtask is valid now, else the broken rule."""
-    rules = tables.rules[0]
+def _existing_subtasks(tables: Any, episode: Any) -> int:
+    """Bits of the subtasks that this task and backend have."""
     query = tables.queries[episode.query]
-    missing = (subtask == _PLAN and query.parts == 0) or (
-        subtask == _CONDENSE and query.documents == 0
-    )
+    bits = tables.rules[0].subtasks
+    if query.parts == 0:
+        bits &= ~(1 << _PLAN)
+    if query.documents == 0:
+        bits &= ~(1 << _CONDENSE)
+    return bits
+
+
+@njit
+def _valid_subtasks(tables: Any, episode: Any) -> int:
+    """Bits of the subtasks that are valid now."""
+    bits = _existing_subtasks(tables, episode)
+    if answer_in_focus(episode) < 0:
+        bits &= ~((1 << _VERIFY) | (1 << _REVISE))
     answers = episode.done if episode.opened == 1 else episode.answers
-    rule = _NONE
-    if subtask == _VOTE and rules.identity == 0:
-        rule = _WITHOUT_IDENTITY
-    elif rules.subtasks[subtask] == 0 or missing:
-        rule = _SUBTASK_UNSUPPORTED
-    elif subtask in (_VERIFY, _REVISE) and answer_in_focus(episode) < 0:
-        rule = _NO_CURRENT_ANSWER
-    elif subtask in (_VOTE, _AGGREGATE) and answers == 0:
-        rule = _NO_ANSWERS
-    return rule
+    if answers == 0:
+        bits &= ~((1 << _VOTE) | (1 << _AGGREGATE))
+    return bits
 
 
 @njit
 def note_valid(tables: Any, episode: Any) -> None:
-    """Keep which workers and subtasks are valid now: needed for the end, the mask, the next call."""
-    episode.workers = affordable_workers(tables, episode)
-    bits = 0
-    for subtask in range(_N_SUBTASKS):
-        bits |= int(subtask_rule(tables, episode, subtask) == _NONE) << subtask
-    episode.subtasks = bits
+    """Keep which workers and subtasks are valid now, for the mask, the end and the next call."""
+    episode.workers = _affordable_workers(tables, episode)
+    episode.subtasks = _valid_subtasks(tables, episode)
+
+
+@njit
+def subtask_rule(tables: Any, episode: Any, subtask: int) -> int:
+    """`NONE` if the subtask is valid now, else the broken rule."""
+    if (episode.subtasks >> subtask) & 1:
+        return _NONE
+    if subtask == _VOTE and tables.rules[0].identity == 0:
+        return _WITHOUT_IDENTITY
+    if (_existing_subtasks(tables, episode) >> subtask) & 1 == 0:
+        return _SUBTASK_UNSUPPORTED
+    return _NO_CURRENT_ANSWER if subtask in (_VERIFY, _REVISE) else _NO_ANSWERS
 
 
 @njit
@@ -244,26 +224,64 @@ def _subject(tables: Any, episode: Any, subtask: int) -> Any:
 
 
 @njit
-def plan_call(tables: Any, episode: Any, steps: Any, worker: int, subtask: int, level: int) -> Call:
-    """Work out what an action asks for, without making it happen."""
-    rule = _NONE
-    if (episode.subtasks >> subtask) & 1 == 0:
-        rule = subtask_rule(tables, episode, subtask)
-    free = subtask in (_VOTE, _SUBMIT)
+def _set_context(
+    tables: Any, episode: Any, call: Any, prompt: int, outputs: int, shown: int, evidence: float
+) -> None:
+    """What the call sees, and whether its worst price is affordable."""
+    rules = tables.rules[0]
+    call.context = outputs + shown
+    call.shown = shown
+    call.evidence = evidence
+    call.tokens_in = rules.overhead + prompt + outputs + shown
+    worst = price(tables.workers[call.worker], call.tokens_in, rules.output_cap)
+    call.fate = _FATE_CALL if worst <= rules.budget - episode.cost else _FATE_UNAFFORDABLE
+
+
+@njit
+def _clear(call: Any, worker: int, subtask: int, level: int) -> None:
+    call.rule = _NONE
+    call.worker = worker
+    call.subtask = subtask
+    call.level = level
+    call.part = MISSING
+    call.target = MISSING
+    call.target_answer = MISSING
+    call.attempt = 0
+
+
+@njit
+def plan_call(
+    tables: Any, episode: Any, steps: Any, worker: int, subtask: int, level: int, call: Any
+) -> None:
+    """Work out what an action asks for, without making it happen.
+
+    Args:
+        tables: Shared `Tables`.
+        episode: `EPISODE_DTYPE` record, read only.
+        steps: `STEP_DTYPE` [max_steps] of the episode, read only.
+        worker: Slot.
+        subtask: A `Subtask`.
+        level: Context level.
+        call: `CALL_DTYPE` record, written.
+    """
+    _clear(call, worker, subtask, level)
+    free = (subtask == _VOTE) | (subtask == _SUBMIT)
+    rule = subtask_rule(tables, episode, subtask)
     if rule == _NONE and not free:
         rule = worker_rule(tables, episode, worker)
         if rule == _NONE:
             rule = level_rule(tables, level)
-    if rule != _NONE or free:
-        fate = _FATE_VOTE if subtask == _VOTE else _FATE_SUBMIT
-        part = MISSING
-        if rule != _NONE:
-            fate = _FATE_INVALID
-        else:
-            worker, level = MISSING, MISSING
-            if subtask == _VOTE and episode.opened == 1:
-                part = episode.done - 1
-        return Call(fate, rule, worker, subtask, level, part, MISSING, MISSING, 0, 0, 0, 1.0, 0)
+    if rule != _NONE:
+        call.fate = _FATE_INVALID
+        call.rule = rule
+        return
+    if free:
+        call.fate = _FATE_VOTE if subtask == _VOTE else _FATE_SUBMIT
+        call.worker = MISSING
+        call.level = MISSING
+        if subtask == _VOTE and episode.opened == 1:
+            call.part = episode.done - 1
+        return
 
     n = episode.steps
     part, target = _subject(tables, episode, subtask)
@@ -276,55 +294,24 @@ def plan_call(tables: Any, episode: Any, steps: Any, worker: int, subtask: int, 
         made = (past.status >= 0) & (past.status != _UNAFFORDABLE)
         same = (past.worker == worker) & (past.subtask == subtask) & (past.part == part)
         attempt += int(made & same & (past.target == target_answer))
+    call.part = part
+    call.target = target
+    call.target_answer = target_answer
+    call.attempt = attempt
     outputs = min(_LEVEL_TOKENS[level], outputs)
-    room = _LEVEL_TOKENS[level] - outputs
     query = tables.queries[episode.query]
+    room = _LEVEL_TOKENS[level] - outputs
     shown, evidence = documents_shown(query, episode, steps, subtask, room)
-    rules = tables.rules[0]
-    tokens_in = rules.overhead + tables.queries[row_of(tables, episode.query, part)].tokens
-    tokens_in += outputs + shown
+    prompt = tables.queries[row_of(tables, episode.query, part)].tokens
     if target >= 0:
-        tokens_in += ANSWER_TOKENS
-    worst = price(tables.workers[worker], tokens_in, rules.output_cap)
-    fate = _FATE_CALL if worst <= rules.budget - episode.cost else _FATE_UNAFFORDABLE
-    return Call(
-        fate,
-        _NONE,
-        worker,
-        subtask,
-        level,
-        part,
-        target,
-        target_answer,
-        attempt,
-        outputs + shown,
-        shown,
-        evidence,
-        tokens_in,
-    )
+        prompt += ANSWER_TOKENS
+    _set_context(tables, episode, call, prompt, outputs, shown, evidence)
 
 
 @njit
-def first_solve(tables: Any, episode: Any, worker: int, level: int) -> Call:
-    """A first `solve` of the whole by this worker, whatever was done before."""
+def plan_first_solve(tables: Any, episode: Any, worker: int, level: int, call: Any) -> None:
+    """A first `solve` of the whole by this worker, whatever was done before; see `plan_call`."""
+    _clear(call, worker, _SOLVE, level)
     query = tables.queries[episode.query]
     shown, evidence = documents_from_start(query, _LEVEL_TOKENS[level])
-    rules = tables.rules[0]
-    tokens_in = rules.overhead + query.tokens + shown
-    worst = price(tables.workers[worker], tokens_in, rules.output_cap)
-    fate = _FATE_CALL if worst <= rules.budget - episode.cost else _FATE_UNAFFORDABLE
-    return Call(
-        fate,
-        _NONE,
-        worker,
-        _SOLVE,
-        level,
-        MISSING,
-        MISSING,
-        MISSING,
-        0,
-        shown,
-        shown,
-        evidence,
-        tokens_in,
-    )
+    _set_context(tables, episode, call, query.tokens, 0, shown, evidence)

@@ -22,7 +22,6 @@ from conductor_gym.dynamics.state import Observation
 from conductor_gym.reward import WEIGHT_SCALE
 from conductor_gym.spaces import (
     HISTORY_COLUMNS,
-    N_STATIC_WORKER_COLUMNS,
     QUERY_WIDTH,
     WORKER_COLUMNS,
 )
@@ -36,12 +35,11 @@ LATENCY_SCALE = 10_000_000.0
 """Microseconds (10 s) at which the observed value is 0.5."""
 PARTS_SCALE = 4.0
 
-_STATIC = N_STATIC_WORKER_COLUMNS
 _N_LEVELS, _N_SUBTASKS = N_LEVELS, N_SUBTASKS
 _N_HISTORY, _N_WORKER = len(HISTORY_COLUMNS), len(WORKER_COLUMNS)
 _VALID = WORKER_COLUMNS.index("valid")
 _OK, _UNAFFORDABLE = int(Status.OK), int(Status.UNAFFORDABLE)
-_VOTE = int(Subtask.VOTE)
+_VOTE, _VERIFY, _CONDENSE = int(Subtask.VOTE), int(Subtask.VERIFY), int(Subtask.CONDENSE)
 
 
 @njit
@@ -56,19 +54,31 @@ def _shown_weight(weight: int) -> float:
 
 
 @njit
-def show_start(tables: Any, state: Any, slot: int) -> None:
-    """Empty what is observed of steps and workers, after `start_episode`."""
-    history, workers = state.history[slot], state.workers[slot]
-    for j in range(history.shape[0]):
-        history[j] = -1.0
-    for j in range(workers.shape[0]):
-        workers[j] = -1.0
+def _show_valid(tables: Any, episode: Any, workers: Any) -> None:
+    bits = episode.workers
+    if bits == episode.shown:
+        return
+    episode.shown = bits
     for w in range(tables.workers.shape[0]):
-        row = workers[w * _N_WORKER : (w + 1) * _N_WORKER]
-        for j in range(_STATIC):
-            row[j] = tables.workers[w].static[j]
-        row[6] = 0.0
-        row[7] = 0.0
+        workers[w * _N_WORKER + _VALID] = float((bits >> w) & 1)
+
+
+@njit
+def forget_steps(state: Any, slot: int) -> None:
+    """Empty what is observed of the steps of an episode that is over."""
+    history = state.history[slot]
+    for j in range(state.episodes[slot].steps * _N_HISTORY):
+        history[j] = -1.0
+
+
+@njit
+def show_start(tables: Any, state: Any, slot: int) -> None:
+    """Write what is observed of the workers before the first step."""
+    workers = state.workers[slot]
+    for j in range(workers.shape[0]):
+        workers[j] = tables.shown[j]
+    state.episodes[slot].shown = tables.rules[0].present
+    _show_valid(tables, state.episodes[slot], workers)
 
 
 @njit
@@ -117,6 +127,7 @@ def show_step(tables: Any, state: Any, slot: int) -> None:
     """Write what is observed of the newest step and of its worker, after `apply_outcome`."""
     rules = tables.rules[0]
     episode, steps, workers = state.episodes[slot], state.steps[slot], state.workers[slot]
+    _show_valid(tables, episode, workers)
     t = episode.steps - 1
     step = steps[t]
     out = state.history[slot, t * _N_HISTORY : (t + 1) * _N_HISTORY]
@@ -141,7 +152,8 @@ def show_step(tables: Any, state: Any, slot: int) -> None:
         workers[first + 7] = errors / rules.max_steps
         if step.confidence >= 0:
             workers[first + 8] = step.confidence
-    _show_focus(tables, episode, steps, workers)
+    if step.status == _OK and step.subtask != _VERIFY and step.subtask != _CONDENSE:
+        _show_focus(tables, episode, steps, workers)
 
 
 @njit
@@ -174,8 +186,6 @@ def observe(tables: Any, state: Any, slot: int, observation: Any) -> None:
     mask = observation.action_mask[slot]
     for w in range(rules.max_workers):
         mask[w] = (episode.workers >> w) & 1
-    for w in range(tables.workers.shape[0]):
-        observation.workers[slot, w * _N_WORKER + _VALID] = mask[w]
     for s in range(_N_SUBTASKS):
         mask[rules.max_workers + s] = (episode.subtasks >> s) & 1
     for level in range(_N_LEVELS):

@@ -18,13 +18,15 @@ _U = np.uint64
 
 
 @njit
-def query_at(k0: Any, k1: Any, index: int, size: int) -> int:
-    """Row of the split that a stream plays at an index.
+def find_queries(walk: Any, found: Any, indices: Any, count: int, size: int) -> None:
+    """Rows of the split that streams play at their indices, for a block of them side by side.
 
     Args:
-        k0: First word of the stream's subkey.
-        k1: Second word of the stream's subkey.
-        index: Episode index, the query clock; `index // size` is the pass.
+        walk: uint64 [5, lanes]; rows 0 and 1 hold the stream's subkey, which becomes that of the
+            order; the others will hold the halves of the value and the lane that it belongs to.
+        found: int64 [lanes], written.
+        indices: int64 [lanes], the query clock; `index // size` is the pass.
+        count: Lanes in use.
         size: Queries in the split.
     """
     half = 1
@@ -32,14 +34,25 @@ def query_at(k0: Any, k1: Any, index: int, size: int) -> int:
         half += 1
     mask = _U((1 << half) - 1)
     shift = _U(half)
-    s0, s1 = absorb(k0, k1, index // size, _ORDER)
-    x = _U(index % size)
-    while True:
-        left = x >> shift
-        right = x & mask
+    for i in range(count):
+        walk[0, i], walk[1, i] = absorb(walk[0, i], walk[1, i], indices[i] // size, _ORDER)
+        x = _U(indices[i] % size)
+        walk[2, i] = x >> shift
+        walk[3, i] = x & mask
+        walk[4, i] = _U(i)
+    while count > 0:
         for r in range(_ROUNDS):
-            word, _ = threefry(s0, s1, _U(r), right)
-            left, right = right, left ^ (word & mask)
-        x = (left << shift) | right
-        if x < _U(size):
-            return int(x)
+            for i in range(count):
+                right = walk[3, i]
+                word, _ = threefry(walk[0, i], walk[1, i], _U(r), right)
+                walk[3, i] = walk[2, i] ^ (word & mask)
+                walk[2, i] = right
+        # Those that fell outside move up and walk on.
+        outside = 0
+        for i in range(count):
+            x = (walk[2, i] << shift) | walk[3, i]
+            found[walk[4, i]] = x
+            for row in range(5):
+                walk[row, outside] = walk[row, i]
+            outside += int(x >= _U(size))
+        count = outside

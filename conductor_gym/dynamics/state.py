@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from conductor_gym.spaces import HISTORY_COLUMNS, N_STATIC_WORKER_COLUMNS, WORKER_COLUMNS
+from conductor_gym.spaces import HISTORY_COLUMNS, WORKER_COLUMNS
 from conductor_gym.types import MAX_EVIDENCE, MAX_PARTS, MISSING
 
 Records = npt.NDArray[np.void]
@@ -46,6 +46,7 @@ EPISODE_DTYPE = np.dtype(
         ("over", np.int32),
         ("subtasks", np.int32),  # bits of those that are valid now
         ("workers", np.int64),  # bits of those that are valid now
+        ("shown", np.int64),  # bits of those that are shown as valid
     ],
     align=True,
 )
@@ -72,13 +73,32 @@ STEP_DTYPE = np.dtype(
     align=True,
 )
 
+CALL_DTYPE = np.dtype(
+    [
+        ("fate", np.int64),  # a `Fate`; only `Fate.CALL` reaches a worker
+        ("rule", np.int64),  # a `Rule`, not `NONE` where the action is invalid
+        ("worker", np.int64),
+        ("subtask", np.int64),
+        ("level", np.int64),
+        ("part", np.int64),  # that is worked on, -1 for the whole
+        ("target", np.int64),  # step whose answer `verify` or `revise` is about, -1 for others
+        ("target_answer", np.int64),  # that answer's identity
+        ("attempt", np.int64),  # how often this worker already did this to this target
+        ("context", np.int64),  # tokens of context that it sees besides the query
+        ("shown", np.int64),  # tokens of documents, or of their condensed form, among them
+        ("evidence", np.float64),  # share of the documents' evidence among them, 1 without any
+        ("tokens_in", np.int64),  # instructions, query, target answer, context
+    ],
+    align=True,
+)
+"""An action, worked out against the episode so far."""
+
 WORKER_DTYPE = np.dtype(
     [
         ("uid", np.uint64),
         ("price_in", np.int64),  # nano-USD per 1,000 tokens
         ("price_out", np.int64),
         ("window", np.int64),  # tokens
-        ("static", np.float32, (N_STATIC_WORKER_COLUMNS,)),  # observed columns
     ],
     align=True,
 )
@@ -109,11 +129,13 @@ RULES_DTYPE = np.dtype(
         ("latency_weight", np.int64),
         ("max_steps", np.int64),
         ("max_workers", np.int64),
+        ("present", np.int64),  # bits of the filled worker slots
+        ("dearest", np.int64),  # nano-USD that no call without context exceeds
         ("queries", np.int64),  # of the split; rows above are parts
         ("recorded", np.int64),  # 1 where outcomes come from a table
         ("latency_known", np.int64),
         ("levels", np.int64),  # context levels that exist, from the lowest
-        ("subtasks", np.uint8, (8,)),  # 1 where the task and backend have the subtask
+        ("subtasks", np.int64),  # bits of those that suite and backend have
         ("identity", np.int64),  # 1 where answers have an identity
     ],
     align=True,
@@ -128,12 +150,52 @@ class Tables(NamedTuple):
         workers: `WORKER_DTYPE` [workers of the pool].
         queries: `QUERY_DTYPE` [queries of the split, then all their parts].
         features: float32 [queries and parts, 56], the observed `query` rows.
+        shown: float32 [max_workers * 12], what is observed of the workers before the first call.
     """
 
     rules: Records
     workers: Records
     queries: Records
     features: npt.NDArray[np.float32]
+    shown: npt.NDArray[np.float32]
+
+
+BLOCK = 256
+"""Slots that are stepped side by side."""
+N_DRAWN = 7
+"""Rows of a block's draws: the subkey, then the purposes that most calls need."""
+
+
+class Scratch(NamedTuple):
+    """Room for a block of slots; holds nothing between calls of the compiled loops.
+
+    Attributes:
+        calls: `CALL_DTYPE` [lanes].
+        names: uint64 [6, lanes], what the subkey of each call is made of.
+        first: uint64 [7, lanes], first words of the draws, row 0 of the subkey.
+        second: uint64 [7, lanes], second words.
+        starts: int64 [4, lanes], slot, stream, index and query of episodes that start.
+        walk: uint64 [5, lanes], see `find_queries`.
+    """
+
+    calls: Records
+    names: npt.NDArray[np.uint64]
+    first: npt.NDArray[np.uint64]
+    second: npt.NDArray[np.uint64]
+    starts: npt.NDArray[np.int64]
+    walk: npt.NDArray[np.uint64]
+
+
+def new_scratch(lanes: int) -> Scratch:
+    """Scratch of that many lanes."""
+    return Scratch(
+        np.zeros(lanes, CALL_DTYPE),
+        np.zeros((6, lanes), np.uint64),
+        np.zeros((N_DRAWN, lanes), np.uint64),
+        np.zeros((N_DRAWN, lanes), np.uint64),
+        np.zeros((4, lanes), np.int64),
+        np.zeros((5, lanes), np.uint64),
+    )
 
 
 class State(NamedTuple):
@@ -143,7 +205,7 @@ class State(NamedTuple):
         episodes: `EPISODE_DTYPE` [n].
         steps: `STEP_DTYPE` [n, max_steps], valid below `episodes["steps"]`.
         history: float32 [n, max_steps * 11], what is observed of the steps.
-        workers: float32 [n, max_workers * 12], what is observed of the workers, but for `valid`.
+        workers: float32 [n, max_workers * 12], what is observed of the workers.
     """
 
     episodes: Records

@@ -1,4 +1,4 @@
-"""`start_episode` and `apply_outcome`: the only two places that write an episode's state."""
+"""`start_episodes` and `apply_outcome`: the only two places that write an episode's state."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 from conductor_gym.dynamics.call import Fate, gives_answer, is_answer, note_valid
 from conductor_gym.dynamics.jit import njit
 from conductor_gym.dynamics.keyed import Domain, absorb, threefry
-from conductor_gym.dynamics.order import query_at
+from conductor_gym.dynamics.order import find_queries
 from conductor_gym.reward import COST_WEIGHTS, WEIGHT_SCALE, nano_charge
 from conductor_gym.types import INVALID_PENALTY, MISSING, Status, Subtask
 
@@ -23,19 +23,45 @@ _PLAN, _CONDENSE = int(Subtask.PLAN), int(Subtask.CONDENSE)
 
 
 @njit
-def start_episode(tables: Any, episode: Any, stream: int, index: int) -> None:
-    """Write the first state of episode (stream, index) into a slot."""
+def start_episodes(tables: Any, episodes: Any, scratch: Any, count: int) -> None:
+    """Write the first states of a block of episodes into their slots.
+
+    Args:
+        tables: Shared `Tables`.
+        episodes: `EPISODE_DTYPE` [n], the named ones are written.
+        scratch: `Scratch` with slot, stream and index of each in `starts`.
+        count: Lanes in use.
+    """
     rules = tables.rules[0]
-    size = rules.queries
-    s0, s1 = absorb(rules.key0, rules.key1, _STREAM, stream)
-    query = query_at(s0, s1, index, size)
-    uid = tables.queries[query].uid
-    p0, p1 = absorb(s0, s1, index // size, _LUCK)
-    l0, l1 = absorb(p0, p1, uid, 0)
-    q0, q1 = absorb(rules.key0, rules.key1, _QUERY, uid)
+    slots, streams, indices, queries = scratch.starts
+    for i in range(count):
+        s0, s1 = absorb(rules.key0, rules.key1, _STREAM, streams[i])
+        scratch.first[0, i], scratch.second[0, i] = s0, s1
+        scratch.walk[0, i], scratch.walk[1, i] = s0, s1
+    find_queries(scratch.walk, queries, indices, count, rules.queries)
+    names = scratch.names
+    for i in range(count):
+        names[0, i] = tables.queries[queries[i]].uid
+    for i in range(count):
+        cycle = indices[i] // rules.queries
+        p0, p1 = absorb(scratch.first[0, i], scratch.second[0, i], cycle, _LUCK)
+        names[1, i], names[2, i] = absorb(p0, p1, names[0, i], 0)
+    for i in range(count):
+        names[3, i], names[4, i] = absorb(rules.key0, rules.key1, _QUERY, names[0, i])
+    for i in range(count):
+        s0, s1 = scratch.first[0, i], scratch.second[0, i]
+        names[5, i], _ = threefry(s0, s1, _U(indices[i]), _U(_COST_WEIGHT))
+    for i in range(count):
+        _start_episode(tables, episodes[slots[i]], scratch, i)
+
+
+@njit
+def _start_episode(tables: Any, episode: Any, scratch: Any, lane: int) -> None:
+    rules = tables.rules[0]
+    _, stream, index, query = scratch.starts[:, lane]
+    _, l0, l1, q0, q1, word = scratch.names[:, lane]
     weight = rules.cost_weight
     if weight < 0:
-        word, _ = threefry(s0, s1, _U(index), _U(_COST_WEIGHT))
         weight = _WEIGHTS[int(((word >> _U(32)) * _U(_WEIGHTS.shape[0])) >> _U(32))]
     episode.stream = stream
     episode.index = index
@@ -104,7 +130,7 @@ def apply_outcome(tables: Any, episode: Any, steps: Any, call: Any, outcome: Any
         tables: Shared `Tables`.
         episode: `EPISODE_DTYPE` record, written.
         steps: `STEP_DTYPE` [max_steps] of the episode, one row written.
-        call: The `Call` that the action led to.
+        call: `CALL_DTYPE` record that the action led to.
         outcome: The `CallOutcome`; read only where `call.fate` is `Fate.CALL`.
 
     Returns:
