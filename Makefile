@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 RECORDED := $(or $(CONDUCTOR_GYM_RECORDED),$(wildcard ../shared/recorded))
 export CONDUCTOR_GYM_RECORDED := $(RECORDED)
 STEPS ?= 2200000
+ONE_CORE := $(if $(shell command -v taskset),taskset -c 0)
 TRACKS ?= standard paper
 RECORDED_TRACK ?= mmlu-pro
 
 .DEFAULT_GOAL := help
-.PHONY: help install leaderboard fidelity test check clean
+.PHONY: help install leaderboard fidelity bench test check clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +41,14 @@ leaderboard: $(VENV)/installed ## Train quick PPO policies, score every agent, p
 
 fidelity: $(VENV)/installed ## Hold fitted pools and predictions against reality, write docs/fidelity.md
 	$(BIN)/conductor-gym fidelity --random-pools 20 --page docs/fidelity.md
+
+# The peers are optional: where one cannot be installed, its rows say "not run".
+bench: $(VENV)/installed ## Time the environment beside its peers on one core, write docs/speed.md
+	-$(BIN)/pip install -q -c constraints.txt -e ".[bench]"
+	mkdir -p results
+	OMP_NUM_THREADS=1 $(ONE_CORE) $(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' \
+	  -W ignore -p no:xdist --benchmark-json=results/speed.json
+	$(BIN)/python tests/benchmarks/table.py results/speed.json docs/speed.md
 
 test: $(VENV)/installed ## Run the tests
 	$(BIN)/pytest -n 2

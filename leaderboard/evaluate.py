@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from gymnasium.vector import AutoresetMode
 
 from conductor_gym.agents.base import Agent, Privileged
 from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
 from conductor_gym.errors import InvalidActionError
 from conductor_gym.types import N_LEVELS, N_SUBTASKS
+from conductor_gym.vector_env import ConductorVectorEnv
 
 STREAM = 0
 BATCH = 4096
@@ -70,41 +72,56 @@ def play(
         episodes: N.
         batch: Episodes side by side; the result does not depend on it.
         privileged: Bind the agent to the engine: for references only, never on an agent's word.
-        advance: Called with the number of episodes that each batch finished.
+        advance: Called with the number of episodes that were finished.
 
     Raises:
         InvalidActionError: The agent returned something that is no action.
     """
+    n = min(batch, episodes)
+    vector = ConductorVectorEnv(n, AutoresetMode.DISABLED, **config.as_dict())
+    if privileged and isinstance(agent, Privileged):
+        agent.bind(vector.engine)
     quality = np.zeros(episodes)
     totals = np.zeros((3, episodes), np.int64)
-    decisions: list[list[int]] = []
-    for first in range(0, episodes, batch):
-        k = min(batch, episodes - first)
-        engine = Engine(config, k)
-        if privileged and isinstance(agent, Privileged):
-            agent.bind(engine)
-        slots = np.arange(k, dtype=np.int64)
-        observation = engine.new_observation()
-        engine.start(slots, np.full(k, STREAM), first + slots, observation)
-        codes: list[npt.NDArray[np.int64]] = []
-        running = engine.episodes["over"] == 0
-        while running.any():
-            try:
-                actions = engine.as_actions(agent.act(observation._asdict()), (k, 3))
-                observation = engine.new_observation()
-                engine.step(actions, observation)
-            except InvalidActionError as error:
-                raise InvalidActionError(f"{type(agent).__name__}.act: {error}") from None
-            codes.append(np.where(running, pack_action(actions), -1))
-            running = engine.episodes["over"] == 0
-        done = engine.episodes
-        span = slice(first, first + k)
-        quality[span] = done["quality"]
-        totals[:, span] = done["cost"], done["latency"], done["invalid"]
-        decisions += [row[row >= 0].tolist() for row in np.stack(codes, axis=1)]
-        if advance is not None:
-            advance(k)
-    return Episodes(quality, totals[0], totals[1], totals[2], decisions)
+    taken: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
+    playing = np.arange(n, dtype=np.int64)
+    handed_out, finished = n, 0
+    observation, _ = vector.reset(seed=[STREAM] * n, options={"episode_index": playing})
+    while True:
+        try:
+            actions = vector.engine.as_actions(agent.act(observation), (n, 3))
+            observation, _, over, _, _ = vector.step(actions)
+        except InvalidActionError as error:
+            raise InvalidActionError(f"{type(agent).__name__}.act: {error}") from None
+        taken.append((playing.copy(), pack_action(actions)))
+        counted = over & (playing < episodes)
+        done, index = vector.engine.episodes[counted], playing[counted]
+        quality[index] = done["quality"]
+        totals[:, index] = done["cost"], done["latency"], done["invalid"]
+        finished += len(index)
+        if advance is not None and len(index):
+            advance(len(index))
+        if finished == episodes:
+            break
+        if over.any():
+            # Past the last index, slots play on uncounted until the others are through.
+            k = int(over.sum())
+            playing[over] = handed_out + np.arange(k)
+            handed_out += k
+            options = {"reset_mask": over, "episode_index": playing}
+            observation, _ = vector.reset(options=options)
+    return Episodes(quality, totals[0], totals[1], totals[2], _by_episode(taken, episodes))
+
+
+def _by_episode(
+    taken: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]], episodes: int
+) -> list[list[int]]:
+    """The codes of each episode, in the order they were taken."""
+    playing, codes = (np.concatenate(parts) for parts in zip(*taken, strict=True))
+    order = np.argsort(playing, kind="stable")
+    ends = np.searchsorted(playing[order], np.arange(1, episodes))
+    counted = codes[order][: int((playing < episodes).sum())]
+    return [part.tolist() for part in np.split(counted, ends)]
 
 
 class Replay:
@@ -131,5 +148,6 @@ class Replay:
         table = np.zeros((len(rows), 3), np.int64)
         for slot in np.flatnonzero(rows["over"] == 0).tolist():
             index, step = int(rows["index"][slot]), int(rows["steps"][slot])
-            table[slot] = unpack_action(self._decisions[index][step])
+            if index < len(self._decisions):
+                table[slot] = unpack_action(self._decisions[index][step])
         return table
