@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from conductor_gym.dynamics.jit import njit
+from conductor_gym.dynamics.jit import inner_njit
 from conductor_gym.dynamics.keyed import absorb, threefry
 from conductor_gym.dynamics.state import N_DRAWN
 
 _U = np.uint64
 
 
-@njit
+@inner_njit
 def name_call(scratch: Any, lane: int, episode: Any, uid: Any, call: Any) -> None:
     """Write what a call's luck is drawn from.
 
@@ -33,7 +33,7 @@ def name_call(scratch: Any, lane: int, episode: Any, uid: Any, call: Any) -> Non
     names[5, lane] = _U(call.attempt)
 
 
-@njit
+@inner_njit
 def make_draws(scratch: Any, count: int) -> None:
     """Make the subkeys of the first lanes and the draws that most calls need."""
     names, first, second = scratch.names, scratch.first, scratch.second
@@ -47,13 +47,13 @@ def make_draws(scratch: Any, count: int) -> None:
             second[purpose, i] = word1
 
 
-@njit
+@inner_njit
 def subkey(scratch: Any, lane: int) -> Any:
     """Two words: the subkey of a call."""
     return scratch.first[0, lane], scratch.second[0, lane]
 
 
-@njit
+@inner_njit
 def draw(scratch: Any, lane: int, purpose: int) -> Any:
     """Two words for one purpose of a call."""
     if purpose < N_DRAWN:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from conductor_gym.dynamics.call import row_of
-from conductor_gym.dynamics.jit import njit
+from conductor_gym.dynamics.jit import inner_njit
 from conductor_gym.dynamics.keyed import Domain, interpolate, threefry
 from conductor_gym.types import MISSING
 
@@ -18,7 +18,7 @@ _PART_STRIDE = 256
 """Keeps the counters of parts apart from those of the whole."""
 
 
-@njit
+@inner_njit
 def shared_factor(sim: Any, tables: Any, episode: Any, part: int, factor: int) -> float:
     """One shared factor of the query or part, of mean 0 and variance 1; larger is harder.
 
@@ -36,7 +36,7 @@ def shared_factor(sim: Any, tables: Any, episode: Any, part: int, factor: int) -
     return (delta + model.skew * (delta * delta - 1.0)) * model.skew_scale
 
 
-@njit
+@inner_njit
 def _trouble(sim: Any, tables: Any, episode: Any, part: int, worker: int) -> float:
     """Eta of this worker with this query or part, standard normal; larger is harder."""
     model = sim.model[0]
@@ -46,7 +46,7 @@ def _trouble(sim: Any, tables: Any, episode: Any, part: int, worker: int) -> flo
     return model.text_eta * told + model.noise_eta * interpolate(sim.normal, word)
 
 
-@njit
+@inner_njit
 def shared_trouble(sim: Any, tables: Any, episode: Any, part: int, one: int, other: int) -> float:
     """Trouble that two workers have in common, at least 0; of a whole, in its worst part."""
     parts = tables.queries[episode.query].parts
@@ -60,7 +60,7 @@ def shared_trouble(sim: Any, tables: Any, episode: Any, part: int, one: int, oth
     return most
 
 
-@njit
+@inner_njit
 def _margin(
     sim: Any, tables: Any, episode: Any, part: int, worker: int, luck: float, adjustment: float
 ) -> float:
@@ -74,7 +74,7 @@ def _margin(
     return ability.z + adjustment - lack
 
 
-@njit
+@inner_njit
 def margin(
     sim: Any, tables: Any, episode: Any, part: int, worker: int, luck: float, adjustment: float
 ) -> float:
@@ -99,7 +99,7 @@ def margin(
     return worst
 
 
-@njit
+@inner_njit
 def standard_margin(sim: Any, tables: Any, episode: Any, worker: int, adjustment: float) -> float:
     """Luck of a whole solve below which it is right, so that its normal quantile is the chance."""
     query = tables.queries[episode.query]
@@ -119,7 +119,7 @@ def standard_margin(sim: Any, tables: Any, episode: Any, worker: int, adjustment
     return lowest
 
 
-@njit
+@inner_njit
 def document_loss(sim: Any, shown: int, evidence: float) -> float:
     """Probits lost to missing evidence, the first piece most, and to the length of what is shown.
 
@@ -133,7 +133,7 @@ def document_loss(sim: Any, shown: int, evidence: float) -> float:
     return model.evidence_lack * np.sqrt(1.0 - evidence) + long
 
 
-@njit
+@inner_njit
 def distraction(sim: Any, call: Any, relevant: float) -> float:
     """Probits lost to what the context lacks, and to the part that the call is not about.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from conductor_gym.dynamics.call import price
-from conductor_gym.dynamics.jit import njit
+from conductor_gym.dynamics.jit import inner_njit
 from conductor_gym.types import MISSING, CallOutcome, Status
 
 RECORDED_DTYPE = np.dtype(
@@ -30,7 +30,7 @@ RECORDED_DTYPE = np.dtype(
 _OK = int(Status.OK)
 
 
-@njit
+@inner_njit
 def recorded_call(recorded: Any, tables: Any, episode: Any, call: Any) -> CallOutcome:
     """The recorded outcome of this worker on this query.
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from conductor_gym.dynamics.call import context_share, is_answer, price, row_of
-from conductor_gym.dynamics.jit import njit
+from conductor_gym.dynamics.jit import inner_njit
 from conductor_gym.dynamics.keyed import Domain, Purpose, absorb, interpolate, threefry
 from conductor_gym.types import MISSING, CallOutcome, Status, Subtask
 from conductor_gym.workers.draws import draw, subkey
@@ -48,7 +48,7 @@ _P_PLAN, _P_JOIN, _P_EVIDENCE = int(Purpose.PLAN), int(Purpose.JOIN), int(Purpos
 _CORRECT, _ATTRACTOR = CORRECT, ATTRACTOR
 
 
-@njit
+@inner_njit
 def sensitivity(
     sim: Any, tables: Any, episode: Any, call: Any, seen: float, adjustment: float
 ) -> float:
@@ -70,7 +70,7 @@ def sensitivity(
     )
 
 
-@njit
+@inner_njit
 def wrong_answer(sim: Any, domain: int, scratch: Any, lane: int) -> int:
     """Identity of a wrong answer: the common attractor or one of the tail."""
     first, second = draw(scratch, lane, _P_CLUSTER)
@@ -82,7 +82,7 @@ def wrong_answer(sim: Any, domain: int, scratch: Any, lane: int) -> int:
     return 2 + int(second >> _U(2))
 
 
-@njit
+@inner_njit
 def stated_confidence(sim: Any, worker: int, value: float, scratch: Any, lane: int) -> float:
     """The worker's noisy, biased view of its margin, in [0, 1] at 2 decimals."""
     model = sim.model[0]
@@ -92,7 +92,7 @@ def stated_confidence(sim: Any, worker: int, value: float, scratch: Any, lane: i
     return np.floor((0.5 + 0.5 * x / (1.0 + abs(x))) * 100.0 + 0.5) / 100.0
 
 
-@njit
+@inner_njit
 def _solve(
     sim: Any,
     tables: Any,
@@ -113,7 +113,7 @@ def _solve(
     return answer, stated_confidence(sim, call.worker, value, scratch, lane), right
 
 
-@njit
+@inner_njit
 def _verify(
     sim: Any, tables: Any, episode: Any, steps: Any, call: Any, scratch: Any, lane: int
 ) -> int:
@@ -140,7 +140,7 @@ def _verify(
     return int(evidence > model.verify_criterion)
 
 
-@njit
+@inner_njit
 def _revise(
     sim: Any, tables: Any, episode: Any, steps: Any, call: Any, scratch: Any, lane: int
 ) -> Any:
@@ -171,7 +171,7 @@ def _revise(
     return answer, confidence, luck
 
 
-@njit
+@inner_njit
 def _aggregate(
     sim: Any, tables: Any, episode: Any, steps: Any, call: Any, scratch: Any, lane: int
 ) -> int:
@@ -204,7 +204,7 @@ def _aggregate(
     return best
 
 
-@njit
+@inner_njit
 def _join(
     sim: Any, tables: Any, episode: Any, steps: Any, call: Any, scratch: Any, lane: int
 ) -> int:
@@ -228,7 +228,7 @@ def _join(
     return _CORRECT if right else 2 + int(a0 >> _U(2))
 
 
-@njit
+@inner_njit
 def _plan(sim: Any, tables: Any, episode: Any, call: Any, scratch: Any, lane: int) -> bool:
     """Whether the parts that a plan names are the task's."""
     model = sim.model[0]
@@ -237,7 +237,7 @@ def _plan(sim: Any, tables: Any, episode: Any, call: Any, scratch: Any, lane: in
     return interpolate(sim.normal, word) < model.plan_gap + model.plan_slope * known
 
 
-@njit
+@inner_njit
 def _condense(sim: Any, tables: Any, episode: Any, call: Any, scratch: Any, lane: int) -> float:
     """Share of all evidence that a condensed form keeps: of each piece read, it may lose any."""
     model = sim.model[0]
@@ -253,7 +253,7 @@ def _condense(sim: Any, tables: Any, episode: Any, call: Any, scratch: Any, lane
     return kept / query.pieces
 
 
-@njit
+@inner_njit
 def mean_length(sim: Any, tables: Any, query: int, part: int, worker: int, subtask: int) -> float:
     """Mean output tokens of a call before the cap; a whole is written part by part."""
     if subtask == _CONDENSE:
@@ -271,7 +271,7 @@ def mean_length(sim: Any, tables: Any, query: int, part: int, worker: int, subta
     return total
 
 
-@njit
+@inner_njit
 def mean_below_cap(sim: Any, tables: Any, mean: float) -> float:
     """Mean output tokens after the cap, of a call whose mean before it is given."""
     factors = sim.lognormal[0]
@@ -282,7 +282,7 @@ def mean_below_cap(sim: Any, tables: Any, mean: float) -> float:
     return total / (2 * (factors.shape[0] - 1))
 
 
-@njit
+@inner_njit
 def _answer(
     sim: Any, tables: Any, episode: Any, steps: Any, call: Any, scratch: Any, lane: int
 ) -> Any:
@@ -305,7 +305,7 @@ def _answer(
     return answer, confidence, luck
 
 
-@njit
+@inner_njit
 def simulate_call(
     sim: Any, tables: Any, episode: Any, steps: Any, call: Any, scratch: Any, lane: int
 ) -> CallOutcome:

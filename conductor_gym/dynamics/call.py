@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from conductor_gym.dynamics.jit import njit
+from conductor_gym.dynamics.jit import inner_njit
 from conductor_gym.types import CONTEXT_LEVELS, MISSING, Rule, Status, Subtask
 
 ANSWER_TOKENS = 32
@@ -40,31 +40,31 @@ _FATE_CALL, _FATE_VOTE, _FATE_SUBMIT = int(Fate.CALL), int(Fate.VOTE), int(Fate.
 _FATE_UNAFFORDABLE, _FATE_INVALID = int(Fate.UNAFFORDABLE), int(Fate.INVALID)
 
 
-@njit
+@inner_njit
 def price(worker: Any, tokens_in: int, tokens_out: int) -> int:
     """nano-USD of a call, rounded half up."""
     return (tokens_in * worker.price_in + tokens_out * worker.price_out + 500) // 1000
 
 
-@njit
+@inner_njit
 def gives_answer(subtask: int) -> bool:
     """Whether an ok call of this subtask becomes the current answer."""
     return (subtask == _SOLVE) | (subtask == _REVISE) | (subtask == _AGGREGATE)
 
 
-@njit
+@inner_njit
 def is_answer(step: Any) -> bool:
     """Whether this past step holds an ok answer that a worker gave."""
     return (step.status == _OK) & gives_answer(step.subtask)
 
 
-@njit
+@inner_njit
 def row_of(tables: Any, query: int, part: int) -> int:
     """Row of a query's part in `queries` and `features`; the query's own for `MISSING`."""
     return query if part < 0 else tables.queries[query].first_part + part
 
 
-@njit
+@inner_njit
 def open_part(tables: Any, episode: Any) -> int:
     """Part that the next `solve` fills: the next open one, after the last the last again."""
     if episode.opened == 0:
@@ -72,7 +72,7 @@ def open_part(tables: Any, episode: Any) -> int:
     return min(episode.done, tables.queries[episode.query].parts - 1)
 
 
-@njit
+@inner_njit
 def answer_in_focus(episode: Any) -> int:
     """Step that `verify` and `revise` are about: of the newest part once parts are open."""
     if episode.opened == 0:
@@ -80,7 +80,7 @@ def answer_in_focus(episode: Any) -> int:
     return episode.part_answers[episode.done - 1] if episode.done > 0 else MISSING
 
 
-@njit
+@inner_njit
 def _affordable_workers(tables: Any, episode: Any) -> int:
     """Bits of the slots of which some call is affordable."""
     rules = tables.rules[0]
@@ -98,7 +98,7 @@ def _affordable_workers(tables: Any, episode: Any) -> int:
     return bits
 
 
-@njit
+@inner_njit
 def worker_rule(tables: Any, episode: Any, worker: int) -> int:
     """`NONE` if the slot is filled and some call to it is affordable, else the broken rule."""
     if (episode.workers >> worker) & 1:
@@ -106,7 +106,7 @@ def worker_rule(tables: Any, episode: Any, worker: int) -> int:
     return _WORKER_ABSENT if worker >= tables.workers.shape[0] else _WORKER_UNAFFORDABLE
 
 
-@njit
+@inner_njit
 def _existing_subtasks(tables: Any, episode: Any) -> int:
     """Bits of the subtasks that this task and backend have."""
     query = tables.queries[episode.query]
@@ -118,7 +118,7 @@ def _existing_subtasks(tables: Any, episode: Any) -> int:
     return bits
 
 
-@njit
+@inner_njit
 def _valid_subtasks(tables: Any, episode: Any) -> int:
     """Bits of the subtasks that are valid now."""
     bits = _existing_subtasks(tables, episode)
@@ -130,14 +130,14 @@ def _valid_subtasks(tables: Any, episode: Any) -> int:
     return bits
 
 
-@njit
+@inner_njit
 def note_valid(tables: Any, episode: Any) -> None:
     """Keep which workers and subtasks are valid now, for the mask, the end and the next call."""
     episode.workers = _affordable_workers(tables, episode)
     episode.subtasks = _valid_subtasks(tables, episode)
 
 
-@njit
+@inner_njit
 def subtask_rule(tables: Any, episode: Any, subtask: int) -> int:
     """`NONE` if the subtask is valid now, else the broken rule."""
     if (episode.subtasks >> subtask) & 1:
@@ -149,19 +149,19 @@ def subtask_rule(tables: Any, episode: Any, subtask: int) -> int:
     return _NO_CURRENT_ANSWER if subtask in (_VERIFY, _REVISE) else _NO_ANSWERS
 
 
-@njit
+@inner_njit
 def level_rule(tables: Any, level: int) -> int:
     """`NONE` if the context level exists here, else the broken rule."""
     return _NONE if level < tables.rules[0].levels else _LEVEL_UNSUPPORTED
 
 
-@njit
+@inner_njit
 def is_output(step: Any) -> bool:
     """Whether a past step's output is shown as one; a condensed form stands for the documents."""
     return (step.status == _OK) & (step.subtask != _CONDENSE)
 
 
-@njit
+@inner_njit
 def context_share(steps: Any, n: int, level: int, step: int) -> float:
     """Share of a past step's output that fits a context level, newest outputs first.
 
@@ -181,7 +181,7 @@ def context_share(steps: Any, n: int, level: int, step: int) -> float:
     return 1.0 if size <= left else left / size
 
 
-@njit
+@inner_njit
 def documents_from_start(query: Any, room: int) -> Any:
     """Tokens of the documents' start that fit, and the share of their evidence in it."""
     if query.documents == 0:
@@ -193,7 +193,7 @@ def documents_from_start(query: Any, room: int) -> Any:
     return shown, read / query.pieces
 
 
-@njit
+@inner_njit
 def documents_shown(query: Any, episode: Any, steps: Any, subtask: int, room: int) -> Any:
     """Tokens of documents in a context, and the share of their evidence in it.
 
@@ -214,7 +214,7 @@ def documents_shown(query: Any, episode: Any, steps: Any, subtask: int, room: in
     return documents_from_start(query, room)
 
 
-@njit
+@inner_njit
 def _subject(tables: Any, episode: Any, subtask: int) -> Any:
     """(part, target step) that a subtask is about now."""
     if subtask in (_VERIFY, _REVISE):
@@ -223,7 +223,7 @@ def _subject(tables: Any, episode: Any, subtask: int) -> Any:
     return open_part(tables, episode) if subtask == _SOLVE else MISSING, MISSING
 
 
-@njit
+@inner_njit
 def _set_context(
     tables: Any, episode: Any, call: Any, prompt: int, outputs: int, shown: int, evidence: float
 ) -> None:
@@ -237,7 +237,7 @@ def _set_context(
     call.fate = _FATE_CALL if worst <= rules.budget - episode.cost else _FATE_UNAFFORDABLE
 
 
-@njit
+@inner_njit
 def _clear(call: Any, worker: int, subtask: int, level: int) -> None:
     call.rule = _NONE
     call.worker = worker
@@ -249,7 +249,7 @@ def _clear(call: Any, worker: int, subtask: int, level: int) -> None:
     call.attempt = 0
 
 
-@njit
+@inner_njit
 def plan_call(
     tables: Any, episode: Any, steps: Any, worker: int, subtask: int, level: int, call: Any
 ) -> None:
@@ -308,7 +308,7 @@ def plan_call(
     _set_context(tables, episode, call, prompt, outputs, shown, evidence)
 
 
-@njit
+@inner_njit
 def plan_first_solve(tables: Any, episode: Any, worker: int, level: int, call: Any) -> None:
     """A first `solve` of the whole by this worker, whatever was done before; see `plan_call`."""
     _clear(call, worker, _SOLVE, level)

@@ -25,6 +25,13 @@ def njit(function: Callable[P, R]) -> Callable[P, R]:
     return cast(Callable[P, R], compile_(**_OPTIONS)(function))
 
 
+def inner_njit(function: Callable[P, R]) -> Callable[P, R]:
+    """Like `njit`, for what compiled code alone calls: a door for Python takes long to compile."""
+    compile_: Any = cast(Any, numba).njit
+    shut = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return cast(Callable[P, R], compile_(**_OPTIONS, **shut)(function))
+
+
 def cached_njit(function: Callable[P, R]) -> Callable[P, R]:
     """Like `njit`, kept on disk between processes.
 

@@ -17,7 +17,7 @@ from conductor_gym.dynamics.call import (
     open_part,
     row_of,
 )
-from conductor_gym.dynamics.jit import njit
+from conductor_gym.dynamics.jit import inner_njit
 from conductor_gym.dynamics.state import Observation
 from conductor_gym.reward import WEIGHT_SCALE
 from conductor_gym.spaces import (
@@ -42,18 +42,18 @@ _OK, _UNAFFORDABLE = int(Status.OK), int(Status.UNAFFORDABLE)
 _VOTE, _VERIFY, _CONDENSE = int(Subtask.VOTE), int(Subtask.VERIFY), int(Subtask.CONDENSE)
 
 
-@njit
+@inner_njit
 def _squash(value: float, scale: float) -> float:
     return value / (value + scale)
 
 
-@njit
+@inner_njit
 def _shown_weight(weight: int) -> float:
     """Square root of the weight, so that the small ones of the grid differ; 1 and above are 1."""
     return min(1.0, np.sqrt(weight / WEIGHT_SCALE))
 
 
-@njit
+@inner_njit
 def _show_valid(tables: Any, episode: Any, workers: Any) -> None:
     bits = episode.workers
     if bits == episode.shown:
@@ -63,7 +63,7 @@ def _show_valid(tables: Any, episode: Any, workers: Any) -> None:
         workers[w * _N_WORKER + _VALID] = float((bits >> w) & 1)
 
 
-@njit
+@inner_njit
 def forget_steps(state: Any, slot: int) -> None:
     """Empty what is observed of the steps of an episode that is over."""
     history = state.history[slot]
@@ -71,7 +71,7 @@ def forget_steps(state: Any, slot: int) -> None:
         history[j] = -1.0
 
 
-@njit
+@inner_njit
 def show_start(tables: Any, state: Any, slot: int) -> None:
     """Write what is observed of the workers before the first step."""
     workers = state.workers[slot]
@@ -81,7 +81,7 @@ def show_start(tables: Any, state: Any, slot: int) -> None:
     _show_valid(tables, state.episodes[slot], workers)
 
 
-@njit
+@inner_njit
 def _show_call(tables: Any, steps: Any, t: int, out: Any) -> None:
     """Write the row of step t, which was no invalid action; the row holds -1 before."""
     rules = tables.rules[0]
@@ -106,7 +106,7 @@ def _show_call(tables: Any, steps: Any, t: int, out: Any) -> None:
         out[10] = (step.part + 1) / PARTS_SCALE
 
 
-@njit
+@inner_njit
 def _show_focus(tables: Any, episode: Any, steps: Any, workers: Any) -> None:
     """Write who wrote the current answer, and whose own newest answer to the same part agrees."""
     focus = answer_in_focus(episode)
@@ -122,7 +122,7 @@ def _show_focus(tables: Any, episode: Any, steps: Any, workers: Any) -> None:
                 workers[steps[t].worker * _N_WORKER + 10] = agrees
 
 
-@njit
+@inner_njit
 def show_step(tables: Any, state: Any, slot: int) -> None:
     """Write what is observed of the newest step and of its worker, after `apply_outcome`."""
     rules = tables.rules[0]
@@ -156,7 +156,7 @@ def show_step(tables: Any, state: Any, slot: int) -> None:
         _show_focus(tables, episode, steps, workers)
 
 
-@njit
+@inner_njit
 def flat(observation: Any) -> Observation:
     """The same arrays with one row a slot: a row of constant width is copied at once."""
     query, history, workers, budget, mask = observation
@@ -170,7 +170,7 @@ def flat(observation: Any) -> Observation:
     )
 
 
-@njit
+@inner_njit
 def observe(tables: Any, state: Any, slot: int, observation: Any) -> None:
     """Write one slot's observation into row `slot` of the arrays that `flat` gave."""
     rules = tables.rules[0]

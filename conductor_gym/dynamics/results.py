@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from conductor_gym.dynamics.jit import njit
+from conductor_gym.dynamics.jit import inner_njit
 from conductor_gym.reward import WEIGHT_SCALE, weighed
 from conductor_gym.types import INVALID_PENALTY, MICROSECONDS, NANO_USD, Rule, Status
 
@@ -30,10 +30,10 @@ RULE_NAMES = [None, *(rule.name.lower() for rule in Rule if rule)]
 STATUS_NAMES = [*(status.name.lower() for status in Status), None]
 """What `info["status"]` says, by status; the last is for -1."""
 
-_weighed = njit(weighed)
+_weighed = inner_njit(weighed)
 
 
-@njit
+@inner_njit
 def tell_result(episode: Any, steps: Any, result: Any) -> None:
     """Write all but the reward.
 

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 from conductor_gym.dynamics.call import Fate, gives_answer, is_answer, note_valid
-from conductor_gym.dynamics.jit import njit
+from conductor_gym.dynamics.jit import inner_njit
 from conductor_gym.dynamics.keyed import Domain, absorb, threefry
 from conductor_gym.dynamics.order import find_queries
 from conductor_gym.reward import COST_WEIGHTS, WEIGHT_SCALE, nano_charge
 from conductor_gym.types import INVALID_PENALTY, MISSING, Status, Subtask
 
-_charge = njit(nano_charge)
+_charge = inner_njit(nano_charge)
 _WEIGHTS = np.array([round(w * WEIGHT_SCALE) for w in COST_WEIGHTS], np.int64)
 _U = np.uint64
 _STREAM, _COST_WEIGHT = int(Domain.STREAM), int(Domain.COST_WEIGHT)
@@ -22,7 +22,7 @@ _OK, _UNAFFORDABLE = int(Status.OK), int(Status.UNAFFORDABLE)
 _PLAN, _CONDENSE = int(Subtask.PLAN), int(Subtask.CONDENSE)
 
 
-@njit
+@inner_njit
 def start_episodes(tables: Any, episodes: Any, scratch: Any, count: int) -> None:
     """Write the first states of a block of episodes into their slots.
 
@@ -55,7 +55,7 @@ def start_episodes(tables: Any, episodes: Any, scratch: Any, count: int) -> None
         _start_episode(tables, episodes[slots[i]], scratch, i)
 
 
-@njit
+@inner_njit
 def _start_episode(tables: Any, episode: Any, scratch: Any, lane: int) -> None:
     rules = tables.rules[0]
     _, stream, index, query = scratch.starts[:, lane]
@@ -88,7 +88,7 @@ def _start_episode(tables: Any, episode: Any, scratch: Any, lane: int) -> None:
     note_valid(tables, episode)
 
 
-@njit
+@inner_njit
 def plurality(steps: Any, n: int, part: int) -> int:
     """Newest step that holds the most frequent ok answer to a part; ties go to the newest.
 
@@ -112,7 +112,7 @@ def plurality(steps: Any, n: int, part: int) -> int:
     return best
 
 
-@njit
+@inner_njit
 def _answered(episode: Any, part: int, step: int) -> None:
     """Make a step's answer the current one of a part, or of the whole for `MISSING`."""
     if part < 0:
@@ -122,7 +122,7 @@ def _answered(episode: Any, part: int, step: int) -> None:
     episode.done = max(episode.done, part + 1)
 
 
-@njit
+@inner_njit
 def apply_outcome(tables: Any, episode: Any, steps: Any, call: Any, outcome: Any) -> float:
     """Advance one episode by one step and return its reward.
 

@@ -11,7 +11,7 @@ from workload import valid_actions
 
 from conductor_gym.dynamics import jit
 
-jit.njit = jit.cached_njit = lambda function: function  # pyright: ignore
+jit.njit = jit.inner_njit = jit.cached_njit = lambda function: function  # pyright: ignore
 jit.entry = lambda function, _: function  # pyright: ignore
 
 from conductor_gym.dynamics import keyed  # noqa: E402
