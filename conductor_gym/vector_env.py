@@ -98,9 +98,9 @@ class ConductorVectorEnv(VectorEnv[Observations, npt.NDArray[np.int64], npt.NDAr
             self.config.max_workers, self.config.max_steps
         )
         self.single_action_space: gym.Space[Any] = action_space(self.config.max_workers)
-        self._streams = np.full(self.num_envs, -1, np.int64)
-        self._indices = np.zeros(self.num_envs, np.int64)
         self._every = np.arange(self.num_envs, dtype=np.int64)
+        self._started = False
+        self._waiting = np.ones(self.num_envs, bool)  # slots whose episode is over
 
     # Made when asked for: the bounds of a batched space take 2.8 KB per environment.
     @cached_property
@@ -145,23 +145,25 @@ class ConductorVectorEnv(VectorEnv[Observations, npt.NDArray[np.int64], npt.NDAr
                 raise unknown_name("reset option", name, RESET_OPTIONS)
         chosen = slots_of(options.get("reset_mask"), n)
         indices = indices_of(options.get("episode_index"), n)
-        started = self._streams >= 0
-        if not chosen.all() and not (started | chosen).all():
+        if not self._started and not chosen.all():
             raise ConfigError("reset_mask leaves out slots that were never reset: reset all first.")
-        if seed is not None:
-            self._streams[seeded & chosen] = streams[seeded & chosen]
-            self._indices[seeded & chosen] = 0
-        new = chosen & (self._streams < 0)
-        if new.any():
-            self._streams[new] = secrets.randbelow(LARGEST_INDEX - MAX_ENVS) + self._every[new]
+
+        episodes = self.engine.episodes
+        next_streams, next_indices = episodes["stream"].copy(), episodes["index"] + 1
+        if not self._started:
+            next_streams = secrets.randbelow(LARGEST_INDEX - MAX_ENVS) + self._every
+            next_indices[:] = 0
+        next_streams[seeded], next_indices[seeded] = streams[seeded], 0
         if indices is not None:
-            self._indices[chosen] = indices[chosen]
+            next_indices = indices
+        self._started = True
+        self._waiting = self._waiting & ~chosen
 
         observation = self.engine.new_observation()
         slots = self._every[chosen]
         if len(slots) < self.num_envs:
             self.engine.observe(observation)
-        self._start(slots, observation)
+        self.engine.start(slots, next_streams[slots], next_indices[slots], observation)
         infos = text_infos(self.engine, chosen, start_infos(self.engine, chosen, {}))
         return observation._asdict(), infos
 
@@ -185,9 +187,9 @@ class ConductorVectorEnv(VectorEnv[Observations, npt.NDArray[np.int64], npt.NDAr
         """
         engine, mode = self.engine, self.autoreset_mode
         table = engine.as_actions(actions, (self.num_envs, 3))
-        waiting = engine.episodes["over"] == 1
-        if waiting.any():
-            self._check_waiting(waiting)
+        waiting = self._waiting
+        if mode == AutoresetMode.DISABLED or not self._started:
+            self._check_running()
         observation = engine.new_observation()
         results = engine.step(table, observation, mode == AutoresetMode.NEXT_STEP)
         rewards, over = results["reward"].copy(), results["over"].copy()
@@ -196,9 +198,9 @@ class ConductorVectorEnv(VectorEnv[Observations, npt.NDArray[np.int64], npt.NDAr
             self._restart(over, results, observation, infos)
         else:
             step_infos(results, ~waiting, infos)
-            if mode == AutoresetMode.NEXT_STEP and waiting.any():
-                self._indices[waiting] += 1
+            if waiting.any():
                 start_infos(engine, waiting, infos)
+            self._waiting = over.copy()
         return observation._asdict(), rewards, over, np.zeros(self.num_envs, bool), infos
 
     def action_masks(self) -> Flags:
@@ -222,10 +224,6 @@ class ConductorVectorEnv(VectorEnv[Observations, npt.NDArray[np.int64], npt.NDAr
             return None
         return tuple("\n".join(tell_episode(self.engine, slot)) for slot in range(self.num_envs))
 
-    def _start(self, slots: Integers, observation: Observation) -> None:
-        self.engine.start(slots, self._streams[slots], self._indices[slots], observation)
-        self._indices[slots] += 1
-
     def _restart(
         self, over: Flags, results: Records, observation: Observation, infos: dict[str, Any]
     ) -> None:
@@ -239,14 +237,17 @@ class ConductorVectorEnv(VectorEnv[Observations, npt.NDArray[np.int64], npt.NDAr
             over.copy(),
         )
         infos["final_info"], infos["_final_info"] = step_infos(results, over, {}), over.copy()
-        self._start(ended, observation)
+        episodes = self.engine.episodes
+        self.engine.start(
+            ended, episodes["stream"][ended], episodes["index"][ended] + 1, observation
+        )
         start_infos(self.engine, over, infos)
 
-    def _check_waiting(self, waiting: Flags) -> None:
-        if (self._streams < 0).any():
+    def _check_running(self) -> None:
+        if not self._started:
             raise EpisodeOverError("no episode is running: call reset() first.")
-        if self.autoreset_mode == AutoresetMode.DISABLED:
-            slots = self._every[waiting].tolist()
+        slots = np.flatnonzero(self._waiting).tolist()
+        if slots:
             raise EpisodeOverError(
                 f"the episodes of {len(slots)} slots are over, the first is slot {slots[0]}. "
                 'Autoreset is disabled: call reset(options={"reset_mask": terminations}).'
