@@ -37,6 +37,7 @@ PARTS_SCALE = 4.0
 
 _N_LEVELS, _N_SUBTASKS = N_LEVELS, N_SUBTASKS
 _N_HISTORY, _N_WORKER = len(HISTORY_COLUMNS), len(WORKER_COLUMNS)
+_BITS = np.array([[(byte >> j) & 1 for j in range(8)] for byte in range(256)], np.int8)
 _VALID = WORKER_COLUMNS.index("valid")
 _OK, _UNAFFORDABLE = int(Status.OK), int(Status.UNAFFORDABLE)
 _VOTE, _VERIFY, _CONDENSE = int(Subtask.VOTE), int(Subtask.VERIFY), int(Subtask.CONDENSE)
@@ -73,12 +74,15 @@ def forget_steps(state: Any, slot: int) -> None:
 
 @inner_njit
 def show_start(tables: Any, state: Any, slot: int) -> None:
-    """Write what is observed of the workers before the first step."""
+    """Write what is observed of workers and weights before the first step."""
     workers = state.workers[slot]
     for j in range(workers.shape[0]):
         workers[j] = tables.shown[j]
-    state.episodes[slot].shown = tables.rules[0].present
-    _show_valid(tables, state.episodes[slot], workers)
+    episode = state.episodes[slot]
+    episode.shown = tables.rules[0].present
+    _show_valid(tables, episode, workers)
+    episode.shown_weights[0] = _shown_weight(episode.cost_weight)
+    episode.shown_weights[1] = _shown_weight(episode.latency_weight)
 
 
 @inner_njit
@@ -183,19 +187,22 @@ def observe(tables: Any, state: Any, slot: int, observation: Any) -> None:
         observation.history[slot, j] = state.history[slot, j]
     for j in range(state.workers.shape[1]):
         observation.workers[slot, j] = state.workers[slot, j]
+    # Eight entries at a time; what is too much of the workers is overwritten by the subtasks.
     mask = observation.action_mask[slot]
-    for w in range(rules.max_workers):
-        mask[w] = (episode.workers >> w) & 1
-    for s in range(_N_SUBTASKS):
-        mask[rules.max_workers + s] = (episode.subtasks >> s) & 1
-    for level in range(_N_LEVELS):
-        mask[rules.max_workers + _N_SUBTASKS + level] = int(level < rules.levels)
+    for w in range(0, rules.max_workers, 8):
+        bits = (episode.workers >> w) & 255
+        for j in range(8):
+            mask[w + j] = _BITS[bits, j]
+    for j in range(_N_SUBTASKS):
+        mask[rules.max_workers + j] = _BITS[episode.subtasks, j]
+    for j in range(_N_LEVELS):
+        mask[rules.max_workers + _N_SUBTASKS + j] = _BITS[(1 << rules.levels) - 1, j]
     budget = observation.budget[slot]
     budget[0] = (rules.max_steps - episode.steps) / rules.max_steps
     budget[1] = max(0.0, (rules.budget - episode.cost) / rules.budget)
     budget[2] = -1.0  # no outer time limit
-    budget[3] = _shown_weight(episode.cost_weight)
-    budget[4] = _shown_weight(episode.latency_weight)
+    budget[3] = episode.shown_weights[0]
+    budget[4] = episode.shown_weights[1]
     budget[5] = 0.0
     if part >= 0:
         budget[5] = (tables.queries[episode.query].parts - episode.done) / PARTS_SCALE

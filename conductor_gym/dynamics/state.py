@@ -47,6 +47,7 @@ EPISODE_DTYPE = np.dtype(
         ("subtasks", np.int32),  # bits of those that are valid now
         ("workers", np.int64),  # bits of those that are valid now
         ("shown", np.int64),  # bits of those that are shown as valid
+        ("shown_weights", np.float32, (2,)),  # of cost and latency
     ],
     align=True,
 )
