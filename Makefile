@@ -48,7 +48,7 @@ bench: $(VENV)/installed ## Time the environment beside its peers on one core, w
 	mkdir -p results
 	OMP_NUM_THREADS=1 $(ONE_CORE) $(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' \
 	  -W ignore -p no:xdist --benchmark-json=results/speed.json
-	$(BIN)/python tests/benchmarks/table.py results/speed.json docs/speed.md
+	$(BIN)/python tests/benchmarks/speed_page.py results/speed.json docs/speed.md
 
 test: $(VENV)/installed ## Run the tests
 	$(BIN)/pytest -n 2

@@ -79,11 +79,12 @@ def main() -> None:
     np.seterr(over="ignore")
     engine: Any = engines.Engine(EnvConfig(), SLOTS)
     for name in ("tables", "simulated"):
-        object.__setattr__(engine.world, name, _with_attributes(getattr(engine.world, name)))
+        tables: Any = getattr(engine.world, name)
+        object.__setattr__(engine.world, name, _with_attributes(tables))
     engine.state = _with_attributes(engine.state)
     engine._scratch = _with_attributes(engine._scratch)  # pyright: ignore
     kernels.tell_result = lambda *_: None  # pyright: ignore
-    empty = np.empty
+    empty: Any = np.empty
     np.empty = lambda shape, dtype=float: (  # pyright: ignore
         empty(shape, dtype).view(np.recarray)
         if getattr(dtype, "names", None)
