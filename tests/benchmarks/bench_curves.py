@@ -34,7 +34,7 @@ def _run(benchmark: Any, kind: str, size: int, config: EnvConfig) -> None:
             engine.step(actions, engine.new_observation(), restart=True)
 
     benchmark.extra_info.update(kind=kind, name=f"{size}", size=size, steps=SLOTS * STEPS)
-    benchmark.pedantic(run, rounds=9, warmup_rounds=1)
+    benchmark.pedantic(run, rounds=25, warmup_rounds=1)
 
 
 @pytest.mark.parametrize("size", [100, 1_000, 10_000, 100_000, 300_000])

@@ -32,4 +32,4 @@ SUBJECTS["ours, native, restart in the step, n = 1024"] = lambda: workload.condu
 def test_steps(benchmark: Any, name: str) -> None:
     subject = SUBJECTS[name]()
     benchmark.extra_info.update(kind="steps", name=name, steps=subject.steps)
-    benchmark.pedantic(subject.run, rounds=9, warmup_rounds=1)
+    benchmark.pedantic(subject.run, rounds=25, warmup_rounds=1)

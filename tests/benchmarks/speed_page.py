@@ -1,4 +1,4 @@
-"""Write the page of a benchmark run: `python speed_page.py speed.json PAGE.md`, pictures beside it."""
+"""Write the page of a benchmark run: `python speed_page.py speed.json PAGE.md`, with pictures."""
 
 import json
 import platform
