@@ -21,7 +21,7 @@ help: ## List the targets
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/pip install -q -c constraints.txt -e ".[rl,report,dev]"
+	$(BIN)/pip install -q -c constraints.txt -e ".[rl,routers,report,dev]"
 	touch $@
 
 install: $(VENV)/installed ## Make .venv with everything that tests and leaderboard need

@@ -10,7 +10,7 @@ from conductor_gym.agents.base import actions
 from conductor_gym.agents.reading import document_level
 from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
-from conductor_gym.spaces import HISTORY_COLUMNS
+from conductor_gym.spaces import HISTORY_COLUMNS, QUERY_WIDTH
 from conductor_gym.types import N_LEVELS, NANO_USD, Subtask
 from conductor_gym.world import World, make_world
 
@@ -29,6 +29,7 @@ class SingleCalls(NamedTuple):
         confidence: float64 [queries, workers, levels], -1 where none was stated.
         domain: int64 [queries].
         documents: int64 [queries], the level that shows all documents, 0 without.
+        features: float32 [queries, 56], the observed `query` of each.
     """
 
     quality: npt.NDArray[np.float64]
@@ -36,6 +37,7 @@ class SingleCalls(NamedTuple):
     confidence: npt.NDArray[np.float64]
     domain: npt.NDArray[np.int64]
     documents: npt.NDArray[np.int64]
+    features: npt.NDArray[np.float32]
 
 
 def collect_single_calls(config: EnvConfig) -> SingleCalls:
@@ -54,6 +56,7 @@ def _collect(world: World) -> SingleCalls:
     levels = N_LEVELS if world.tables.queries["documents"].any() else 1
     table = np.empty((3, queries, workers, levels))
     documents = np.zeros(queries, np.int64)
+    features = np.zeros((queries, QUERY_WIDTH), np.float32)
     observation = engine.new_observation()
     for first in range(0, queries, _SLOTS):
         k = min(_SLOTS, queries - first)
@@ -62,10 +65,12 @@ def _collect(world: World) -> SingleCalls:
             engine.start(slots, np.zeros(k, np.int64), first + slots, observation)
             rows = engine.episodes["query"][:k]
             documents[rows] = document_level(observation._asdict())[:k]
+            features[rows] = observation.query[:k]
             engine.step(actions(_SLOTS, Subtask.SOLVE, worker, level), observation)
             confidence = observation.history[:k, 0, HISTORY_COLUMNS.index("confidence")]
             engine.step(actions(_SLOTS, Subtask.SUBMIT), observation)
             table[0, rows, worker, level] = engine.episodes["quality"][:k]
             table[1, rows, worker, level] = engine.episodes["cost"][:k] / NANO_USD
             table[2, rows, worker, level] = confidence
-    return SingleCalls(table[0], table[1], table[2], world.data.domain, documents)
+    quality, cost, confidence = table
+    return SingleCalls(quality, cost, confidence, world.data.domain, documents, features)

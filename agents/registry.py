@@ -56,6 +56,22 @@ AGENTS: dict[str, AgentCard] = {
     "best-by-size": AgentCard(
         _HERE + "single:BestBySize", "likewise, per domain and size of the documents"
     ),
+    "knn": AgentCard(
+        _HERE + "knn:NearestNeighbours", "router: what was best on the nearest training queries"
+    ),
+    "clusters": AgentCard(
+        _HERE + "clusters:Clusters", "router: what was best in the query's cluster (Avengers)"
+    ),
+    "cost-accuracy": AgentCard(
+        _HERE + "carrot:CostAndAccuracy", "router: regressed quality and cost, weighed (CARROT)"
+    ),
+    "strong-weak": AgentCard(
+        _HERE + "strong_weak:StrongOrWeak",
+        "router: the dear worker where the cheap one is likely to lose (RouteLLM)",
+    ),
+    "learned-router": AgentCard(
+        _HERE + "learned_router:LearnedRouter", "router: a small network on the query's features"
+    ),
     "divide": AgentCard(
         _HERE + "divide:Divide",
         "plans multi-part tasks, solves each part by the worker for its domain, joins",
@@ -150,7 +166,7 @@ def what_is_missing(name: str, setting: Setting) -> str | None:
     card = agent_card(name)
     missing = sorted(subtask.name.lower() for subtask in card.needs - setting.subtasks)
     if missing:
-        return f"needs {', '.join(missing)}, which this backend does not have"
+        return f"needs {', '.join(missing)}, which this pool or suite does not have"
     if card.needs_confidence and not setting.confidence:
         return "needs stated confidence, which is not recorded"
     if card.needs_simulation and not setting.simulated:

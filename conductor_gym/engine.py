@@ -27,7 +27,7 @@ from conductor_gym.spaces import (
     WORKER_COLUMNS,
     mask_width,
 )
-from conductor_gym.types import MICROSECONDS, N_LEVELS, N_SUBTASKS, NANO_USD
+from conductor_gym.types import LARGEST_INDEX, MICROSECONDS, N_LEVELS, N_SUBTASKS, NANO_USD
 from conductor_gym.world import World, make_world
 
 
@@ -170,7 +170,8 @@ class Engine:
         outside = self._step(*arguments)
         if outside >= 0:
             action = tuple(arguments[4][outside].tolist())
-            raise InvalidActionError(f"action {action} is out of range. {self._meaning}")
+            where = f" of slot {outside}" if self.n > 1 else ""
+            raise InvalidActionError(f"action {action}{where} is out of range. {self._meaning}")
         return results
 
     def as_actions(self, actions: object, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
@@ -187,8 +188,10 @@ class Engine:
         if given.shape != shape or given.dtype.kind not in "iu":
             raise InvalidActionError(
                 f"expected integers of shape {shape}, got shape {given.shape} of {given.dtype}: "
-                f"{str(actions)[:80]}. {self._meaning}"
+                f"{' '.join(str(actions).split())[:80]}. {self._meaning}"
             )
+        if given.dtype == np.uint64:
+            given = np.minimum(given, np.uint64(LARGEST_INDEX))  # it would wrap
         return given.astype(np.int64, copy=False).reshape(-1, 3)
 
     def first_solves(self, slots: npt.NDArray[np.int64], level: int = 0) -> FirstSolves:

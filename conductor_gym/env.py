@@ -10,7 +10,7 @@ import numpy.typing as npt
 from conductor_gym.config import EnvConfig, whole_number
 from conductor_gym.dynamics.results import RULE_NAMES, STATUS_NAMES
 from conductor_gym.engine import Engine
-from conductor_gym.errors import EpisodeOverError, unknown_name
+from conductor_gym.errors import ConfigError, EpisodeOverError, unknown_name
 from conductor_gym.render import tell_episode
 from conductor_gym.reward import WEIGHT_SCALE
 from conductor_gym.spaces import action_space, mask_width, observation_space
@@ -104,6 +104,8 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
         """
         # All is checked before anything moves.
         index = None
+        if not isinstance(options, dict | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"options must be a dictionary, got {options!r}.")
         for name in options or {}:
             if name != "episode_index":
                 raise unknown_name("reset option", name, ["episode_index"])

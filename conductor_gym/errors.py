@@ -32,7 +32,10 @@ class MissingExtraError(ConductorError, ImportError):
     """An optional dependency is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the `{extra}` extra: pip install 'conductor-gym[{extra}]'")
+        super().__init__(
+            f"{what} needs the `{extra}` extra: pip install 'conductor-gym[{extra}]', "
+            f"or in a clone pip install -e '.[{extra}]'"
+        )
 
 
 def unknown_name(

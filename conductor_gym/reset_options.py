@@ -34,7 +34,10 @@ def streams_of(seed: int | Sequence[int | None] | None, n: int) -> tuple[Integer
         seeds = list(seed)
         if len(seeds) != n:
             raise ConfigError(f"expected {n} seeds, one a slot, got {len(seeds)}.")
-        streams = [0 if s is None else whole_number("seed", s, 0, LARGEST_INDEX) for s in seeds]
+        streams = [
+            0 if s is None else whole_number(f"seed of slot {i}", s, 0, LARGEST_INDEX)
+            for i, s in enumerate(seeds)
+        ]
         return np.array(streams, np.int64), np.array([s is not None for s in seeds])
     first = whole_number("seed", seed, 0, LARGEST_INDEX - MAX_ENVS)
     return first + np.arange(n, dtype=np.int64), np.ones(n, bool)

@@ -10,7 +10,8 @@ from gymnasium.vector import AutoresetMode
 
 from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
-from conductor_gym.errors import MissingExtraError, unknown_name
+from conductor_gym.errors import ConfigError, MissingExtraError, unknown_name
+from conductor_gym.reset_options import streams_of
 from conductor_gym.vector_env import ConductorVectorEnv
 
 try:
@@ -37,6 +38,8 @@ class ConductorVecEnv(VecEnv):
     """
 
     def __init__(self, num_envs: int, config: EnvConfig | None = None) -> None:
+        if not isinstance(config, EnvConfig | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"config must be an EnvConfig, got {config!r}.")
         settings = {} if config is None else config.as_dict()
         self.vector = ConductorVectorEnv(num_envs, AutoresetMode.SAME_STEP, **settings)
         self.config = self.vector.config
@@ -51,6 +54,16 @@ class ConductorVecEnv(VecEnv):
     def engine(self) -> Engine:
         """The slots."""
         return self.vector.engine
+
+    def seed(self, seed: int | None = None) -> list[int | None]:  # pyright: ignore
+        """Name the streams that the next `reset` starts: s + i in slot i.
+
+        Raises:
+            ConfigError: A negative or too large number. What was seeded before stays.
+        """
+        if seed is not None:
+            streams_of(seed, self.num_envs)
+        return list(super().seed(seed))
 
     def reset(self) -> dict[str, npt.NDArray[Any]]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Start the next episode in every slot, or index 0 of the streams just seeded."""

@@ -139,7 +139,9 @@ class ConductorVectorEnv(VectorEnv[Observations, npt.NDArray[np.int64], npt.NDAr
         # All is checked before anything moves.
         n = self.num_envs
         streams, seeded = streams_of(seed, n)
-        options = options or {}
+        options = {} if options is None else options
+        if not isinstance(options, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"options must be a dictionary, got {options!r}.")
         for name in options:
             if name not in RESET_OPTIONS:
                 raise unknown_name("reset option", name, RESET_OPTIONS)

@@ -89,6 +89,8 @@ def make_multi_part_rows(rows: list[dict[str, Any]], order: MultiPartOrder) -> l
 def answers_of(text: str, parts: int) -> list[str] | None:
     """Each part's answer under its heading, None where one is missing or stands twice."""
     found = list(_HEADING.finditer(text))
+    if not found:
+        return None
     ends = [heading.start() for heading in found[1:]] + [len(text)]
     answers = {
         int(heading[1]): text[heading.end() : end].strip()

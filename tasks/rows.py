@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Self
 
@@ -128,10 +129,7 @@ def _checked(where: str, line: bytes) -> _Row:
     try:
         row = _Row.model_validate(raw)
     except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join(str(p) for p in problem['loc'])}: {problem['msg']}"
-            for problem in error.errors()[:5]
-        )
+        told = "; ".join(_told(problem) for problem in error.errors()[:5])
         _refuse(where, told, "repair these fields (docs/suites.md lists all)")
     prompts = sum(len(asked.prompt) for asked in (row, *(row.parts or ())))
     attached = sum(map(len, row.documents or ()))
@@ -148,6 +146,25 @@ def _checked(where: str, line: bytes) -> _Row:
     except UnknownNameError as error:
         raise DataFileError(f"{where}: {error}") from None
     return row
+
+
+_SAID = {
+    "extra_forbidden": "is no field of a task",
+    "missing": "is missing",
+    "string_pattern_mismatch": "must not be empty",
+    "tuple_type": "must be a list",
+}
+"""Pydantic's kinds of problems in words that fit JSON."""
+
+
+def _told(problem: Any) -> str:
+    """One problem of a row: which field, what is wrong, what was perhaps meant."""
+    field = ".".join(str(part) for part in problem["loc"])
+    said = _SAID.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    near: list[str] = []
+    if problem["type"] == "extra_forbidden":
+        near = get_close_matches(str(problem["loc"][-1]), [*_Row.model_fields], n=1)
+    return f"{field} {said}".strip() + (f" (did you mean {near[0]!r}?)" if near else "")
 
 
 def _task(where: str, row: _Row) -> Task:

@@ -15,6 +15,7 @@ from conductor_gym.errors import DataFileError
 from conductor_gym.tasks.documents import documents_of
 from conductor_gym.tasks.rows import read_tasks
 from conductor_gym.tasks.suite import load_split
+from conductor_gym.tasks.task import Task
 from conductor_gym.tasks.verifiers import grade
 from conductor_gym.types import CONTEXT_LEVELS, MISSING
 
@@ -337,3 +338,22 @@ def test_documents_without_evidence_count_as_evenly_spread(tmp_path: Path):
     assert task.documents.tokens == 1000
     assert task.documents.evidence == tuple(range(125, 1001, 125))
     assert documents_of(task) == tuple(documents)
+
+
+def test_a_text_without_headings_is_a_wrong_answer_and_no_broken_grader(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    part = Task(uid="a", domain="x", level=0, prompt="?", reference="4", verifier="exact")
+    whole = Task(
+        uid="w",
+        domain="multi-part",
+        level=0,
+        prompt="?",
+        reference="",
+        verifier="parts",
+        parts=(part, part),
+    )
+    assert grade(whole, "nope") == 0.0
+    assert grade(whole, "Part 1: 4") == 0.0
+    assert grade(whole, "Part 1: 4\nPart 2: 4") == 1.0
+    assert not caplog.records

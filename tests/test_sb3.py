@@ -164,3 +164,13 @@ def test_adapter_passes_its_settings_on() -> None:
     rows: Any = vec.reset()
     assert rows["history"].shape == (4, 3, 11)
     np.testing.assert_allclose(rows["budget"][:, 3], np.sqrt(0.2), rtol=1e-6)
+
+
+def test_adapter_refuses_seeds_and_settings_that_cannot_be_and_goes_on() -> None:
+    vec = ConductorVecEnv(2)
+    with pytest.raises(ConfigError, match="seed must be a whole number"):
+        vec.seed(-1)
+    vec.reset()
+    wrong: Any = {"cost_weight": 1}
+    with pytest.raises(ConfigError, match="config must be an EnvConfig"):
+        ConductorVecEnv(2, wrong)

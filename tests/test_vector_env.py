@@ -303,3 +303,18 @@ def test_stepping_what_is_over_says_how_to_go_on():
     vector.step(np.array([SOLVE, SUBMIT, SOLVE]))
     with pytest.raises(EpisodeOverError, match="the first is slot 1"):
         vector.step(np.tile(SOLVE, (3, 1)))
+
+
+def test_an_action_that_is_none_is_told_with_its_slot_and_as_it_was_given():
+    vector = native()
+    vector.reset(seed=0)
+    with pytest.raises(InvalidActionError, match=r"action \(0, 99, 0\) of slot 1 is out of range"):
+        vector.step(np.array([SOLVE, [0, 99, 0], SOLVE]))
+    with pytest.raises(InvalidActionError, match=r"action \(4611686018427387904, 0, 0\)"):
+        vector.step(np.array([[2**63, 0, 0], SOLVE, SOLVE], np.uint64))
+
+
+@pytest.mark.parametrize("make", [native, ConductorEnv])
+def test_options_that_are_no_dictionary_are_refused(make: Any):
+    with pytest.raises(ConfigError, match="options must be a dictionary, got 5"):
+        make().reset(options=5)

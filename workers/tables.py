@@ -192,7 +192,8 @@ def simulated_tables(pool: Pool, data: SuiteTables, assumptions: Assumptions) ->
     if lacking:
         raise ConfigError(
             f"pool {pool.name!r} says nothing about {', '.join(lacking)}. "
-            f"It knows {', '.join(pool.domains)}. Choose a pool and a suite that go together."
+            f"It knows {', '.join(pool.domains)}. Choose a pool and a suite that go together: "
+            "pool= and suite= are two settings, and one that is not given has its default."
         )
     # A whole of several parts has no ability of its own: its other numbers are means over them.
     wholes: list[int] = np.unique(data.queries["domain"][has_parts]).tolist()
@@ -204,8 +205,9 @@ def simulated_tables(pool: Pool, data: SuiteTables, assumptions: Assumptions) ->
     if reads and not has_normals and pool.text is None:
         raise ConfigError(
             f"pool {pool.name!r} says that public normals tell about difficulty, but this suite "
-            "has none. Use a pool with r2_delta = 0 and r2_eta = 0, one that `conductor-gym fit` "
-            "made from this suite's table, or a statistical suite."
+            "has none: a suite with text takes them from its train split, which is empty or too "
+            "small. Add tasks there, or use a pool with r2_delta = 0 and r2_eta = 0, one that "
+            "`conductor-gym fit` made from this suite's table, or a statistical suite."
         )
     cap = resolve(pool.output_cap, assumptions)
     tokens = pool.token_means()

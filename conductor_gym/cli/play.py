@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from conductor_gym.errors import ConductorError, InvalidActionError, unknown_name
+from conductor_gym.errors import ConductorError, ConfigError, InvalidActionError, unknown_name
 from conductor_gym.types import CONTEXT_LEVELS, N_SUBTASKS, Subtask
 
 if TYPE_CHECKING:
@@ -121,7 +121,10 @@ def _find(env: "ConductorEnv", domain: str | None, seed: int, index: int) -> int
         _, info = env.reset(seed=seed, options={"episode_index": later})
         if info["domain"] == domain:
             return later
-    raise unknown_name("domain", domain, data.domains, "This split has none of it.")
+    raise ConfigError(
+        f"split {env.config.split!r} has no task of domain {domain!r}. "
+        "Name another --split or --domain."
+    )
 
 
 def _tell_task(env: "ConductorEnv", console: Console) -> int:
