@@ -234,11 +234,9 @@ class ConductorVectorEnv(VectorEnv[Observations, npt.NDArray[np.int64], npt.NDAr
         ended = self._every[over]
         if not len(ended):
             return
-        infos["final_obs"], infos["_final_obs"] = (
-            final_observations(observation, ended),
-            over.copy(),
-        )
-        infos["final_info"], infos["_final_info"] = step_infos(results, over, {}), over.copy()
+        infos["final_obs"] = final_observations(observation, ended)
+        infos["final_info"] = step_infos(results, over, {})
+        infos["_final_obs"], infos["_final_info"] = over.copy(), over.copy()
         episodes = self.engine.episodes
         self.engine.start(
             ended, episodes["stream"][ended], episodes["index"][ended] + 1, observation

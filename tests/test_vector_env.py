@@ -305,7 +305,7 @@ def test_stepping_what_is_over_says_how_to_go_on():
         vector.step(np.tile(SOLVE, (3, 1)))
 
 
-def test_an_action_that_is_none_is_told_with_its_slot_and_as_it_was_given():
+def test_an_action_that_is_none_is_told_with_its_slot_and_does_not_wrap_around():
     vector = native()
     vector.reset(seed=0)
     with pytest.raises(InvalidActionError, match=r"action \(0, 99, 0\) of slot 1 is out of range"):
