@@ -60,6 +60,41 @@ class Agent(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one action, told to agents that learn while they are scored.
+
+    Attributes:
+        action: int64 [3], as `act` returned it.
+        reward: Of this step.
+        over: Whether the episode has ended.
+        quality: In [0, 1]; None before the end.
+        utility: Of the episode; None before the end.
+        cost_usd: USD of the episode so far.
+        latency_s: Seconds of the episode so far.
+    """
+
+    action: npt.NDArray[np.int64]
+    reward: float
+    over: bool
+    quality: float | None
+    utility: float | None
+    cost_usd: float
+    latency_s: float
+
+
+@runtime_checkable
+class Online(Protocol):
+    """An agent that learns while it is scored: one episode at a time, in order.
+
+    Its class has the attribute ``online = True`` and its section of agents.toml says so too.
+    """
+
+    def observe(self, outcome: Outcome) -> None:
+        """Receive what came of the action that `act` has just returned."""
+        ...
+
+
 @runtime_checkable
 class Privileged(Protocol):
     """An agent that looks inside the engine: a reference, never a competitor."""

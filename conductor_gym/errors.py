@@ -28,6 +28,10 @@ class DataFileError(ConductorError, ValueError):
     """A pool, suite, table or result file that cannot be used."""
 
 
+class AgentError(ConductorError, RuntimeError):
+    """An agent that cannot be imported, built or played."""
+
+
 class MissingExtraError(ConductorError, ImportError):
     """An optional dependency is not installed."""
 

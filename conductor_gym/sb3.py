@@ -115,6 +115,13 @@ class ConductorVecEnv(VecEnv):
         self._masks = observation["action_mask"].astype(bool)
         return observation, rewards.astype(np.float32), dones, infos
 
+    def look(self) -> dict[str, npt.NDArray[Any]]:
+        """Observations of all slots as they are, for whoever has put episodes into the engine."""
+        observation = self.engine.new_observation()
+        self.engine.observe(observation)
+        self._masks = observation.action_mask.astype(bool)
+        return observation._asdict()
+
     def action_masks(self) -> npt.NDArray[np.bool_]:
         """Factorized masks of the current step, bool [n, max_workers + 8 + 7]."""
         return self._masks

@@ -11,7 +11,7 @@ from paper_world import paper_config
 
 from conductor_gym.agents.base import Setting
 from conductor_gym.agents.experience import collect_single_calls
-from conductor_gym.agents.registry import AGENTS, make_agent, what_is_missing
+from conductor_gym.agents.registry import agents, make_agent, what_is_missing
 from conductor_gym.agents.single import train_utility
 from conductor_gym.engine import Engine
 from conductor_gym.errors import ConfigError, InvalidActionError, UnknownNameError
@@ -20,7 +20,7 @@ from conductor_gym.leaderboard.tracks import find_track
 from conductor_gym.reward import utility
 from conductor_gym.types import CONTEXT_LEVELS, N_LEVELS, N_SUBTASKS, Status
 
-UNTRAINED = [name for name, card in AGENTS.items() if not card.trained and not card.takes_worker]
+UNTRAINED = [name for name, card in agents().items() if not card.trained and not card.takes_worker]
 WEIGHT = 0.05
 PAPER = find_track("paper")
 
@@ -36,7 +36,7 @@ def make_agent_slot(name: str) -> int:
 
 def scored(name: str, episodes: int, batch: int = 4096, weight: float = WEIGHT) -> Any:
     agent = make_agent(name, setting(weight))
-    privileged = AGENTS[name.partition(":")[0]].privileged
+    privileged = agents()[name.partition(":")[0]].privileged
     return play(agent, PAPER.evaluation(weight), episodes, batch, privileged=privileged)
 
 
@@ -128,7 +128,7 @@ def test_best_single_informed_and_clairvoyant_stand_in_this_order(
     reached: list[float] = []
     for name in ("best-single", "informed", "clairvoyant"):
         agent = make_agent(name, card.setting(weight))
-        played = play(agent, card.evaluation(weight), 4000, privileged=AGENTS[name].privileged)
+        played = play(agent, card.evaluation(weight), 4000, privileged=agents()[name].privileged)
         reached.append(float(utility(played.quality, played.cost / 1e9, 0.0, weight).mean()))
     assert reached[0] < reached[1] < reached[2], reached
 

@@ -22,13 +22,15 @@ from sb3_contrib import MaskablePPO
 from stable_baselines3 import PPO
 
 from conductor_gym.agents.ppo import MaskablePPOAgent, PPOAgent, train_ppo
+from conductor_gym.agents.training import TrainingRun
 from conductor_gym.sb3 import ConductorVecEnv
 
 STEPS = 16 * 1024
 
 
-def silent(steps: int, mean_return: float) -> None:
-    del steps, mean_return
+def training(folder: Path, resume: bool = True) -> TrainingRun:
+    setting = find_track("paper").setting(0.05)
+    return TrainingRun("maskable-ppo", setting, folder, STEPS, resume=resume)
 
 
 @pytest.mark.parametrize("algorithm", [PPO, MaskablePPO])
@@ -87,7 +89,7 @@ def test_adapter_serves_masks_and_refuses_what_it_cannot_do() -> None:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "maskable-ppo"
-    train_ppo("maskable-ppo", find_track("paper").training(), folder, STEPS, 0, silent)
+    train_ppo(training(folder))
     return folder
 
 
@@ -105,7 +107,7 @@ def test_a_trained_policy_is_saved_loaded_and_played(trained: Path) -> None:
 
 
 def test_training_twice_with_one_seed_gives_the_same_policy(trained: Path, tmp_path: Path) -> None:
-    train_ppo("maskable-ppo", find_track("paper").training(), tmp_path, STEPS, 0, silent)
+    train_ppo(training(tmp_path))
     first = (trained / "policy.safetensors").read_bytes()
     assert (tmp_path / "policy.safetensors").read_bytes() == first
 

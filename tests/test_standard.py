@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from conductor_gym.agents.registry import AGENTS, make_agent
+from conductor_gym.agents.registry import agents, make_agent
 from conductor_gym.engine import Engine
 from conductor_gym.leaderboard.evaluate import Episodes, play, unpack_action
 from conductor_gym.leaderboard.metrics import estimate
@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 @cache
 def played(name: str, weight: float = 0.05) -> Episodes:
     agent = make_agent(name, TRACK.setting(weight))
-    return play(agent, TRACK.evaluation(weight), N, privileged=AGENTS[name].privileged)
+    return play(agent, TRACK.evaluation(weight), N, privileged=agents()[name].privileged)
 
 
 def reached(name: str, weight: float = 0.05) -> Floats:
@@ -120,10 +120,10 @@ def test_single_informed_and_clairvoyant_stand_in_this_order():
 
 
 @pytest.mark.parametrize(
-    "name", [n for n, card in AGENTS.items() if not card.trained and not card.takes_worker]
+    "name", [n for n, card in agents().items() if not card.trained and not card.takes_worker]
 )
 def test_every_agent_plays_it(name: str):
     agent = make_agent(name, TRACK.setting(0.05))
-    episodes = play(agent, TRACK.evaluation(0.05), 200, privileged=AGENTS[name].privileged)
+    episodes = play(agent, TRACK.evaluation(0.05), 200, privileged=agents()[name].privileged)
     assert len(episodes.decisions) == 200
     assert (episodes.cost <= 500_000_000).all()

@@ -45,7 +45,7 @@ def _cell(value: Any) -> str:
 
 
 def _list_agents() -> list[dict[str, Any]]:
-    from conductor_gym.agents.registry import AGENTS
+    from conductor_gym.agents.registry import agents
 
     return [
         {
@@ -54,7 +54,7 @@ def _list_agents() -> list[dict[str, Any]]:
             "trained": card.trained,
             "privileged": card.privileged,
         }
-        for name, card in AGENTS.items()
+        for name, card in agents().items()
     ]
 
 

@@ -45,7 +45,8 @@ def run(
     ] = "all",
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Seed of agents that draw.")] = 0,
     model: Annotated[
-        Path | None, typer.Option(help="Folder of a trained agent; models/TRACK/AGENT by default.")
+        Path | None,
+        typer.Option(help="Folder of a trained agent; MODELS/TRACK/AGENT/seed-0 by default."),
     ] = None,
     models: Annotated[Path, typer.Option(help="Where `train` keeps its models.")] = Path("models"),
     results: ResultsFolder = Path("results"),
@@ -113,7 +114,7 @@ def _is_trained(name: str) -> bool:
 
 
 def _expand(names: list[str], track: str) -> list[str]:
-    from conductor_gym.agents.registry import AGENTS, agent_card
+    from conductor_gym.agents.registry import agent_card, agents
     from conductor_gym.leaderboard.tracks import find_track
     from conductor_gym.workers.pool import load_pool
 
@@ -123,7 +124,7 @@ def _expand(names: list[str], track: str) -> list[str]:
             agent_card(name)
             chosen.append(name)
             continue
-        for known, card in AGENTS.items():
+        for known, card in agents().items():
             if card.takes_worker:
                 workers = load_pool(find_track(track).pool).worker_names
                 chosen += [f"{known}:{worker}" for worker in workers]

@@ -53,6 +53,6 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=1))
 
 
-def model_folder(models: Path, track: str, agent: str) -> Path:
+def model_folder(models: Path, track: str, agent: str, seed: int = 0) -> Path:
     """Where `train` keeps a model and `run` looks for it."""
-    return models / track / agent
+    return models / track / agent / f"seed-{seed}"

@@ -1,54 +1,74 @@
 """`conductor-gym train`: train an agent on a track's train split."""
 
+import shutil
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.progress import Progress, TaskID
 
 from conductor_gym.cli.terminal import AsJson, messages, model_folder, print_json, progress
-from conductor_gym.errors import unknown_name
 
 
 def train(
-    agent: Annotated[str, typer.Argument(help="ppo or maskable-ppo.")],
+    agent: Annotated[str, typer.Argument(help="A trained agent of `conductor-gym list agents`.")],
     track: Annotated[str, typer.Option(help="Track whose train split is played.")] = "standard",
     timesteps: Annotated[
-        int, typer.Option(min=1, help="Environment steps; whole rollouts of 16,384.")
-    ] = 2_200_000,
-    seed: Annotated[int, typer.Option(min=0, max=4000, help="Training seed.")] = 0,
-    models: Annotated[Path, typer.Option(help="Written to MODELS/TRACK/AGENT.")] = Path("models"),
+        int | None, typer.Option(min=1, help="Environment steps; what the agent's card says.")
+    ] = None,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(min=0, max=4000, help="Training seed; repeatable; 0 unless told."),
+    ] = None,
+    models: Annotated[Path, typer.Option(help="Written to MODELS/TRACK/AGENT/seed-SEED.")] = Path(
+        "models"
+    ),
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start anew where a checkpoint could be resumed.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train an agent on a track's train split, under the public key."""
-    from conductor_gym.agents.registry import AGENTS
+    """Train an agent on a track's train split, under the public key; go on where a run was killed.
+
+    The folder gets weights (safetensors), card (JSON), the picture of the curve and TensorBoard
+    logs: `tensorboard --logdir models`.
+    """
+    from conductor_gym.agents.registry import agent_card, trainer
+    from conductor_gym.data_files import make_folder
     from conductor_gym.leaderboard.tracks import find_track
+    from conductor_gym.reward import HEADLINE_COST_WEIGHT
 
-    trained = [name for name, card in AGENTS.items() if card.trained]
-    if agent not in trained:
-        raise unknown_name("agent to train", agent, trained)
-    config = find_track(track).training()
-    from conductor_gym.agents.ppo import train_ppo
+    teach = trainer(agent)
+    setting = find_track(track).setting(HEADLINE_COST_WEIGHT)
+    from conductor_gym.agents.training import CHECKPOINT, TrainingRun
 
-    folder = model_folder(models, track, agent)
+    steps = agent_card(agent).timesteps if timesteps is None else timesteps
     console = messages()
-    console.print(
-        f"training {agent} on {track}: {timesteps:,} steps, about a minute for 2 million",
-    )
-    with progress() as bars:
-        bar = bars.add_task(f"training {agent} on {track}", total=timesteps)
+    cards: list[dict[str, Any]] = []
+    for number in seed or [0]:
+        folder = model_folder(models, track, agent, number)
+        if fresh and folder.exists():
+            shutil.rmtree(folder)
+        make_folder(folder)  # before the work, not after it
+        if (folder / CHECKPOINT).exists():
+            console.print(f"going on from {folder / CHECKPOINT}")
+        title = f"training {agent} on {track}, seed {number}"
+        with progress() as bars:
+            bar = bars.add_task(title, total=steps)
 
-        def report(steps: int, mean_return: float) -> None:
-            bars.update(
-                bar,
-                completed=min(steps, timesteps),
-                description=f"training {agent} on {track}, return {mean_return:+.3f}",
-            )
-
-        card = train_ppo(agent, config, folder, timesteps, seed, report)
-    last = card["curve"][-1][1]
-    console.print(
-        f"trained {agent} on {track}: {card['timesteps']:,} steps in {card['wall_s']:.0f} s, "
-        f"mean return of the last rollout {last:+.4f} (cost weights drawn) -> {folder}",
-    )
+            report = partial(_advance, bars, bar, title)
+            run = TrainingRun(agent, setting, folder, steps, number, report, models=models / track)
+            card = teach(run)
+        last = f", mean return at the end {card['curve'][-1][1]:+.4f}" if card["curve"] else ""
+        console.print(
+            f"trained {agent} on {track}, seed {number}: {card['timesteps']:,} steps in "
+            f"{card['wall_s']:.0f} s{last} (cost weights drawn) -> {folder}",
+        )
+        cards.append(card)
     if as_json:
-        print_json(card)
+        print_json(cards[0] if len(cards) == 1 else cards)
+
+
+def _advance(bars: Progress, bar: TaskID, title: str, done: int, mean_return: float) -> None:
+    bars.update(bar, completed=done, description=f"{title}, return {mean_return:+.3f}")
