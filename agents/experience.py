@@ -64,7 +64,8 @@ def _collect(world: World) -> SingleCalls:
         for worker, level in np.ndindex(workers, levels):
             engine.start(slots, np.zeros(k, np.int64), first + slots, observation)
             rows = engine.episodes["query"][:k]
-            documents[rows] = document_level(observation._asdict())[:k]
+            seen = {name: array[:k] for name, array in observation._asdict().items()}
+            documents[rows] = document_level(seen)
             features[rows] = observation.query[:k]
             engine.step(actions(_SLOTS, Subtask.SOLVE, worker, level), observation)
             confidence = observation.history[:k, 0, HISTORY_COLUMNS.index("confidence")]
