@@ -84,7 +84,7 @@ class Outcome:
 
 
 @runtime_checkable
-class Online(Protocol):
+class Online(Agent, Protocol):
     """An agent that learns while it is scored: one episode at a time, in order.
 
     Its class has the attribute ``online = True`` and its section of agents.toml says so too.

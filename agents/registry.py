@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import RootModel
 
-from conductor_gym.agents.base import Agent, Setting
+from conductor_gym.agents.base import Agent, Online, Setting
 from conductor_gym.agents.card import AgentCard
 from conductor_gym.data_files import load_toml
 from conductor_gym.errors import AgentError, ConductorError, ConfigError, unknown_name
@@ -134,7 +134,9 @@ def _make_own(name: str, setting: Setting, model: Path | None) -> Agent:
             f"Setting{'' if model is None else ' and the folder of --model'}."
         ) from error
     if not callable(getattr(agent, "act", None)):
-        raise AgentError(f"{name} has no method act(observation): see docs/agents.md.")
+        raise AgentError(f"{name} has no method act(observation): see docs/your-agent.md.")
+    if getattr(agent, "online", False) and not isinstance(agent, Online):
+        raise AgentError(f"{name} says online = True but has no method observe(outcome).")
     return agent
 
 

@@ -227,7 +227,7 @@ def read_card(
                 "one runs the code inside it. A model is a folder with policy.safetensors and "
                 f"card.json, as `conductor-gym train {agent}` writes it. To bring weights of your "
                 "own, save them with safetensors, or write an agent that loads them: "
-                "docs/agents.md."
+                "docs/your-agent.md."
             )
     try:
         card = json.loads((model / CARD).read_text())

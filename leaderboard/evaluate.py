@@ -7,11 +7,13 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 
-from conductor_gym.agents.base import Agent, Privileged
+from conductor_gym.agents.base import Agent, Online, Outcome, Privileged
 from conductor_gym.config import EnvConfig
+from conductor_gym.dynamics.state import Records
 from conductor_gym.engine import Engine
-from conductor_gym.errors import InvalidActionError
-from conductor_gym.types import N_LEVELS, N_SUBTASKS
+from conductor_gym.errors import AgentError, InvalidActionError
+from conductor_gym.leaderboard.supervision import TIME_LIMIT_S, Supervisor
+from conductor_gym.types import MICROSECONDS, N_LEVELS, N_SUBTASKS, NANO_USD
 from conductor_gym.vector_env import ConductorVectorEnv
 
 STREAM = 0
@@ -28,6 +30,9 @@ class Episodes:
         latency: int64, microseconds.
         invalid: int64, invalid actions.
         decisions: Per episode, each action as one number, see `pack_action`.
+        failures: Why an episode was lost, by index: the agent raised, gave no action or hung. What
+            was spent until then is charged, the quality is 0, and the last decision is a submit
+            that was made in its place.
     """
 
     quality: npt.NDArray[np.float64]
@@ -35,6 +40,7 @@ class Episodes:
     latency: npt.NDArray[np.int64]
     invalid: npt.NDArray[np.int64]
     decisions: list[list[int]]
+    failures: dict[int, str]
 
 
 def pack_action(actions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -63,41 +69,53 @@ def play(
     batch: int = BATCH,
     privileged: bool = False,
     advance: Callable[[int], None] | None = None,
+    time_limit_s: float = TIME_LIMIT_S,
 ) -> Episodes:
     """Play episodes 0..N-1 of stream 0.
 
+    An agent that learns while it plays (`online = True`) plays one at a time, in order.
+
     Args:
-        agent: A policy.
+        agent: A policy. What it does wrong loses the episode in which it does so.
         config: The environment that is scored.
         episodes: N.
         batch: Episodes side by side; the result does not depend on it.
         privileged: Bind the agent to the engine: for references only, never on an agent's word.
         advance: Called with the number of episodes that were finished.
+        time_limit_s: Seconds that one call of `act` or `observe` may take.
 
     Raises:
-        InvalidActionError: The agent returned something that is no action.
+        AgentError: A privileged agent that fails.
     """
-    n = min(batch, episodes)
+    learner = agent if getattr(agent, "online", False) and isinstance(agent, Online) else None
+    n = 1 if learner is not None else min(batch, episodes)
     vector = ConductorVectorEnv(n, AutoresetMode.DISABLED, **config.as_dict())
     if privileged and isinstance(agent, Privileged):
         agent.bind(vector.engine)
+    supervisor = Supervisor(agent, config.max_workers, time_limit_s)
     quality = np.zeros(episodes)
     totals = np.zeros((3, episodes), np.int64)
+    failures: dict[int, str] = {}
     taken: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
     playing = np.arange(n, dtype=np.int64)
     handed_out, finished = n, 0
     observation, _ = vector.reset(seed=[STREAM] * n, options={"episode_index": playing})
     while True:
-        try:
-            actions = vector.engine.as_actions(agent.act(observation), (n, 3))
-            observation, _, over, _, _ = vector.step(actions)
-        except InvalidActionError as error:
-            raise InvalidActionError(f"{type(agent).__name__}.act: {error}") from None
+        actions, failed = supervisor.ask(observation)
+        if failed and privileged:
+            raise AgentError(f"{type(agent).__name__}: {next(iter(failed.values()))}")
+        failures |= {int(playing[row]): why for row, why in failed.items()}
+        observation, rewards, over, _, _ = vector.step(actions)
         taken.append((playing.copy(), pack_action(actions)))
         counted = over & (playing < episodes)
         done, index = vector.engine.episodes[counted], playing[counted]
         quality[index] = done["quality"]
         totals[:, index] = done["cost"], done["latency"], done["invalid"]
+        if learner is not None and not failed:
+            told = _outcome(vector.engine.episodes[0], actions[0], float(rewards[0]))
+            why = supervisor.tell(learner, told)
+            if why is not None:
+                failures[int(playing[0])] = why
         finished += len(index)
         if advance is not None and len(index):
             advance(len(index))
@@ -110,7 +128,25 @@ def play(
             handed_out += k
             options = {"reset_mask": over, "episode_index": playing}
             observation, _ = vector.reset(options=options)
-    return Episodes(quality, totals[0], totals[1], totals[2], _by_episode(taken, episodes))
+    failures = {index: failures[index] for index in sorted(failures) if index < episodes}
+    quality[list(failures)] = 0.0
+    decisions = _by_episode(taken, episodes)
+    return Episodes(quality, totals[0], totals[1], totals[2], decisions, failures)
+
+
+def _outcome(episode: Records, action: npt.NDArray[np.int64], reward: float) -> Outcome:
+    """What an online learner is told; the charge is what utility falls short of quality."""
+    over = bool(episode["over"])
+    quality = float(episode["quality"])
+    return Outcome(
+        action=action.copy(),
+        reward=reward,
+        over=over,
+        quality=quality if over else None,
+        utility=quality - int(episode["charge"]) / 1e9 if over else None,
+        cost_usd=int(episode["cost"]) / NANO_USD,
+        latency_s=int(episode["latency"]) / MICROSECONDS,
+    )
 
 
 def _by_episode(

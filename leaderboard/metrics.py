@@ -1,8 +1,9 @@
-"""Means with paired bootstrap intervals over queries.
+"""Means with paired bootstrap intervals over queries, and over training seeds where there are any.
 
 All rows of a track are resampled with the same draws, so differences between rows are paired.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -61,10 +62,29 @@ def interval(mean: float, spread: npt.NDArray[np.float64]) -> Estimate:
     return Estimate(mean=mean, low=mean + float(low), high=mean + float(high))
 
 
-def estimate(values: npt.NDArray[np.float64]) -> Estimate:
+def seed_deviations(
+    seed_means: Sequence[float], resamples: int = RESAMPLES
+) -> npt.NDArray[np.float64]:
+    """How far the mean over resampled training seeds is from the mean, float64 [resamples].
+
+    Args:
+        seed_means: One value a training seed; with fewer than two there is nothing to resample.
+        resamples: How often.
+    """
+    if len(seed_means) < 2:
+        return np.zeros(resamples)
+    values = np.asarray(seed_means, np.float64)
+    generator = np.random.Generator(np.random.Philox(key=[_SEED, len(values)]))
+    drawn = generator.integers(0, len(values), (resamples, len(values)))
+    return (values - values.mean())[drawn].mean(axis=1)
+
+
+def estimate(values: npt.NDArray[np.float64], seed_means: Sequence[float] = ()) -> Estimate:
     """Mean of one value per episode, with a percentile bootstrap interval.
 
     Args:
-        values: float64 [episodes].
+        values: float64 [episodes]; means over training seeds where there are several.
+        seed_means: Mean over the episodes by training seed: both queries and training seeds are
+            then resampled, as if their effects added up.
     """
-    return interval(float(values.mean()), deviations(values))
+    return interval(float(values.mean()), deviations(values) + seed_deviations(seed_means))

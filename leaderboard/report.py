@@ -9,6 +9,7 @@ from rich.table import Table
 
 from conductor_gym.leaderboard.by_domain import Breakdown, breakdowns
 from conductor_gym.leaderboard.metrics import Estimate
+from conductor_gym.leaderboard.seeds import Seeds
 from conductor_gym.leaderboard.sensitivity import Sensitivity
 from conductor_gym.leaderboard.table import ZERO, Board, Row, entry
 from conductor_gym.reward import COST_WEIGHTS, HEADLINE_COST_WEIGHT
@@ -26,7 +27,8 @@ COLUMNS = (
 )
 LEGEND = (
     f"Utility = quality - {HEADLINE_COST_WEIGHT:g} per US cent. Scale: 0 = best single worker "
-    "(chosen on train), 1 = clairvoyant single call. Intervals: paired bootstrap over queries. "
+    "(chosen on train), 1 = clairvoyant single call. Intervals: paired bootstrap over queries and, "
+    "where an agent was trained with several seeds, over these; its row is their mean. "
     "+ / - : the paired difference to best single excludes 0. (ref): sees what no agent may see."
 )
 MARK = "†"
@@ -206,11 +208,34 @@ def _board_tables(board: Board) -> list[tuple[tuple[str, ...], list[tuple[str, .
         (COLUMNS, [cells(row) for row in board.rows]),
         (_weight_columns(), [weight_cells(row) for row in ran]),
     ]
+    if board.seeds:
+        tables.append(_seeds_table(board.seeds))
     tables += [_breakdown_table(found) for found in breakdowns(board)]
     found = board.sensitivity
     if found is not None:
         tables.append((sensitivity_columns(found), sensitivity_cells(found)))
     return tables
+
+
+def _seeds_table(found: list[Seeds]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Utility over training seeds, and the share of them that beats a reference."""
+    against = list(dict.fromkeys(name for seeds in found for name in seeds.improvement))
+    rows = [
+        (
+            seeds.agent,
+            f"{len(seeds.utilities)}",
+            f"{seeds.interquartile:+.3f}",
+            f"{seeds.utilities[0]:+.3f}",
+            f"{seeds.utilities[-1]:+.3f}",
+            *(
+                f"{seeds.improvement[name]:.2f}" if name in seeds.improvement else ""
+                for name in against
+            ),
+        )
+        for seeds in found
+    ]
+    columns = ("utility by training seed", "seeds", "interquartile mean", "worst", "best")
+    return (*columns, *(f"P(better than {name})" for name in against)), rows
 
 
 def _breakdown_table(found: Breakdown) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -281,6 +306,7 @@ def as_json(boards: list[Board]) -> list[dict[str, Any]]:
             "notes": board.notes,
             "breakdowns": [asdict(found) for found in breakdowns(board)],
             "sensitivity": board.sensitivity.as_dict() if board.sensitivity else None,
+            "training_seeds": [asdict(found) for found in board.seeds],
             "rows": [
                 row.result.summary()
                 | {

@@ -18,12 +18,13 @@ from conductor_gym.data_files import write_beside_and_rename
 from conductor_gym.errors import ConfigError, DataFileError
 from conductor_gym.leaderboard.evaluate import STREAM, Episodes, play
 from conductor_gym.leaderboard.metrics import Estimate, estimate
+from conductor_gym.leaderboard.supervision import TIME_LIMIT_S
 from conductor_gym.leaderboard.tracks import find_track
 from conductor_gym.reward import COST_WEIGHTS, HEADLINE_COST_WEIGHT, utility
 from conductor_gym.types import MICROSECONDS, NANO_USD, Assumptions
 from conductor_gym.world import make_world
 
-FORMAT = 2
+FORMAT = 3
 DISTRIBUTIONS = ("conductor-gym", "gymnasium", "numpy", "numba", "torch", "stable-baselines3")
 MAX_EPISODES = 1_000_000
 
@@ -44,6 +45,9 @@ class AtCostWeight(Record):
         qualities: In [0, 1].
         costs: nano-USD.
         decisions: Packed actions, see `conductor_gym.leaderboard.evaluate.pack_action`.
+        failures: Why an episode was lost, by index; its quality is 0, its cost stands.
+        seed_utilities: Mean utility by training seed, where several were put together for a board;
+            then qualities and costs are means over them, and all their decisions stand here.
     """
 
     cost_weight: float
@@ -56,6 +60,8 @@ class AtCostWeight(Record):
     qualities: list[float]
     costs: list[int]
     decisions: list[list[int]]
+    failures: dict[int, str] = {}
+    seed_utilities: list[float] = []
 
 
 class Result(Record):
@@ -67,12 +73,14 @@ class Result(Record):
             they were recorded. Agents are trained and built under mid, whatever stands here.
         not_applicable: Why the agent shows n/a here, or None.
         environment: Settings of the scored environment; its cost weight stands in each entry.
+        training_seed: Of a trained agent; its results are put together over training seeds.
+        built_s: Seconds that building the agent took, at all cost weights: fitting on train.
         content: Hashes of suite split, pool and recorded outcomes.
         command: How the row was made.
         at: One entry per cost weight.
     """
 
-    format: Literal[2] = FORMAT
+    format: Literal[3] = FORMAT
     agent: str
     track: str
     kind: Literal["simulated", "recorded"]
@@ -86,6 +94,8 @@ class Result(Record):
     content: dict[str, str]
     prices_as_of: str
     model: dict[str, Any] | None
+    training_seed: int | None = None
+    built_s: float = 0.0
     versions: dict[str, str]
     commit: str | None
     command: str
@@ -163,6 +173,7 @@ def _at(played: Episodes, cost_weight: float, latency_known: bool) -> AtCostWeig
         qualities=played.quality.tolist(),
         costs=played.cost.tolist(),
         decisions=played.decisions,
+        failures=played.failures,
     )
 
 
@@ -175,6 +186,7 @@ def evaluate(
     model: Path | None = None,
     advance: Callable[[int], None] | None = None,
     assumptions: Assumptions = "mid",
+    time_limit_s: float = TIME_LIMIT_S,
 ) -> Result:
     """Score an agent on a track at each cost weight.
 
@@ -190,9 +202,10 @@ def evaluate(
         model: Folder of a trained agent.
         advance: Called with the number of episodes finished.
         assumptions: End of the assumed parameters that is simulated.
+        time_limit_s: Seconds that one call of the agent may take.
 
     Raises:
-        ConductorError: Unknown names, missing data or models, a broken agent.
+        ConductorError: Unknown names, missing data or models, an agent that cannot be built.
     """
     began = time.perf_counter()
     track = find_track(track_name)
@@ -206,16 +219,22 @@ def evaluate(
     missing = what_is_missing(agent, track.setting(HEADLINE_COST_WEIGHT, seed))
     at: list[AtCostWeight] = []
     trained_as: dict[str, Any] | None = None
+    built_s = 0.0
     if missing is None:
         for weight in weights:
+            building = time.perf_counter()
             policy = make_agent(agent, track.setting(weight, seed), model)
-            trained_as = getattr(policy, "card", None)
+            built_s += time.perf_counter() - building
+            if card.trained:
+                trained_as = dict(getattr(policy, "card", {}))
+                trained_as.pop("curve", None)
             played = play(
                 policy,
                 track.evaluation(weight, assumptions),
                 number,
                 privileged=card.privileged,
                 advance=advance,
+                time_limit_s=time_limit_s,
             )
             at.append(_at(played, weight, bool(world.tables.rules[0]["latency_known"])))
     return Result(
@@ -232,6 +251,8 @@ def evaluate(
         content=world.content_hashes(),
         prices_as_of=world.pool.prices_as_of,
         model=trained_as,
+        training_seed=trained_as.get("seed") if trained_as else None,
+        built_s=round(built_s, 2),
         versions=_versions(),
         commit=_commit(),
         command=" ".join(
@@ -245,6 +266,7 @@ def evaluate(
                     if weights != default_cost_weights(assumptions)
                 ),
                 *([f"--model {model}"] if model is not None else []),
+                *([f"--time-limit {time_limit_s:g}"] if time_limit_s != TIME_LIMIT_S else []),
             ]
         ),
         wall_s=round(time.perf_counter() - began, 2),
@@ -253,15 +275,20 @@ def evaluate(
 
 
 def result_path(
-    folder: Path, track: str, agent: str, assumptions: Assumptions | None = None
+    folder: Path,
+    track: str,
+    agent: str,
+    assumptions: Assumptions | None = None,
+    training_seed: int | None = None,
 ) -> Path:
     """Where a result is kept.
 
-    ``FOLDER/TRACK/AGENT.json``, with a colon made a dash; low and high in folders of that name
-    below the track's.
+    ``FOLDER/TRACK/AGENT.json``, with a colon made a dash, ``AGENT.seed-J.json`` for trained agents;
+    low and high in folders of that name below the track's.
     """
     inside = folder / track if assumptions in (None, "mid") else folder / track / assumptions
-    return inside / f"{agent.replace(':', '-').replace('/', '-')}.json"
+    seed = "" if training_seed is None else f".seed-{training_seed}"
+    return inside / f"{agent.replace(':', '-').replace('/', '-')}{seed}.json"
 
 
 def write_result(result: Result, folder: Path) -> Path:
@@ -270,7 +297,7 @@ def write_result(result: Result, folder: Path) -> Path:
     A smaller run never replaces a fuller one: it goes into a folder ``partial`` beside it, which
     the report does not read.
     """
-    path = result_path(folder, result.track, result.agent, result.assumptions)
+    path = result_path(folder, result.track, result.agent, result.assumptions, result.training_seed)
     if path.exists():
         try:
             old = read_result(path)

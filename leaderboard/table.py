@@ -1,6 +1,6 @@
 """From result files to the rows that people read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from conductor_gym.errors import DataFileError
@@ -12,11 +12,13 @@ from conductor_gym.leaderboard.results import (
     read_result,
     utilities,
 )
+from conductor_gym.leaderboard.seeds import Seeds, merge_seeds, seed_table
 from conductor_gym.leaderboard.sensitivity import Sensitivity, sensitivity
 from conductor_gym.leaderboard.tracks import Track, tracks
 from conductor_gym.reward import HEADLINE_COST_WEIGHT
 
 ZERO = "best-single"
+BY_DOMAIN = "best-by-domain"
 ONE = "clairvoyant"
 SMALLEST_SCALE = 0.01
 """Where the two references differ by less, only raw utility is shown."""
@@ -51,6 +53,7 @@ class Board:
         rows: The rows.
         notes: What a reader must know about how the rows were made.
         sensitivity: The same agents under low and high, None where neither was played.
+        seeds: How training seeds differ, of agents that have several.
     """
 
     track: str
@@ -58,13 +61,14 @@ class Board:
     rows: list[Row]
     notes: list[str]
     sensitivity: Sensitivity | None = None
+    seeds: list[Seeds] = field(default_factory=lambda: [])
 
 
 def paired_gain(at: AtCostWeight, reference: AtCostWeight) -> Estimate | None:
     """Mean difference in utility over the same queries, None where the queries differ."""
     if len(at.qualities) != len(reference.qualities):
         return None
-    return estimate(utilities(at) - utilities(reference))
+    return estimate(utilities(at) - utilities(reference), at.seed_utilities)
 
 
 def _row(
@@ -101,26 +105,38 @@ def make_board(track: str, results: list[Result], ends: list[Result] | None = No
     groups: dict[str, list[Result]] = {}
     for result in results:
         groups.setdefault(_played_on(result), []).append(result)
-    results = max(groups.values(), key=lambda group: (len(group), group[0].episodes))
-    first = results[0]
-    others = [r for group in groups.values() if group is not results for r in group]
+    shown = max(groups.values(), key=lambda group: (len(group), group[0].episodes))
+    first = shown[0]
+    others = [r for group in groups.values() if group is not shown for r in group]
+    commits = {str(result.commit) for result in (*shown, *(ends or []))}
+    results, ends = merge_seeds(shown), merge_seeds(ends or [])
     references = {result.agent: entry(result, HEADLINE_COST_WEIGHT) for result in results}
     zero, one = references.get(ZERO), references.get(ONE)
-    ends = ends or []
     compared = sensitivity(results, ends)
     rows = [
         _row(result, zero, one, compared.reverses_with(result.agent) if compared else ())
         for result in results
     ]
     rows.sort(key=lambda row: (row.at is None, -(row.at.utility.mean if row.at else 0.0)))
-    commits = {str(result.commit) for result in (*results, *ends)}
     notes = [f"{first.episodes:,} episodes a cost weight, stream {first.stream}"]
     if len(commits) > 1:
         notes.append(f"rows come from different commits: {', '.join(sorted(commits))}")
     if others:
         named = ", ".join(f"{r.agent} ({r.episodes:,} episodes)" for r in others)
         notes.append(f"left out, played on other queries or settings: {named}; run them again")
-    return Board(track, tracks()[track], rows, notes, compared)
+    notes += _lost(rows)
+    seeds = seed_table(results, (ZERO, BY_DOMAIN))
+    return Board(track, tracks()[track], rows, notes, compared, seeds)
+
+
+def _lost(rows: list[Row]) -> list[str]:
+    """One note for each agent that lost episodes by a fault of its own."""
+    return [
+        f"{row.result.agent} lost {len(row.at.failures):,} episodes, the first because "
+        f"{next(iter(row.at.failures.values()))}"
+        for row in rows
+        if row.at is not None and row.at.failures
+    ]
 
 
 def _read_folder(folder: Path, assumptions: tuple[str | None, ...]) -> list[Result]:

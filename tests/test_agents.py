@@ -14,7 +14,7 @@ from conductor_gym.agents.experience import collect_single_calls
 from conductor_gym.agents.registry import agents, make_agent, what_is_missing
 from conductor_gym.agents.single import train_utility
 from conductor_gym.engine import Engine
-from conductor_gym.errors import ConfigError, InvalidActionError, UnknownNameError
+from conductor_gym.errors import ConfigError, UnknownNameError
 from conductor_gym.leaderboard.evaluate import Replay, pack_action, play, unpack_action
 from conductor_gym.leaderboard.tracks import find_track
 from conductor_gym.reward import utility
@@ -231,16 +231,6 @@ def test_voters_vote_and_verifiers_verify() -> None:
     assert (0, 0, 0, 0, 0, 5, 7) in subtasks("growing-context")
     assert {(0, 2, 7), (0, 2, 3, 2, 7)} <= subtasks("verify-revise")
     assert {(0, 2, 7), (0, 2, 3, 7)} <= subtasks("rules")
-
-
-def test_an_agent_that_returns_nonsense_is_named() -> None:
-    class Broken:
-        def act(self, observation: Any) -> Any:
-            return np.zeros((len(observation["budget"]), 2), np.int64)
-
-    broken: Any = Broken()
-    with pytest.raises(InvalidActionError, match=r"Broken\.act"):
-        play(broken, PAPER.evaluation(WEIGHT), 5)
 
 
 def test_agent_names_that_do_not_exist_name_the_nearest() -> None:

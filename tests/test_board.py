@@ -223,7 +223,7 @@ def test_a_file_of_another_format_says_so(results: Path, tmp_path: Path) -> None
     old |= {"format": 1, "status": "first"}
     path = tmp_path / "cascade.json"
     path.write_text(json.dumps(old))
-    with pytest.raises(DataFileError, match="result format 1, this version reads 2"):
+    with pytest.raises(DataFileError, match="result format 1, this version reads 3"):
         read_result(path)
 
 

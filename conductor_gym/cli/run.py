@@ -1,18 +1,23 @@
 """`conductor-gym run`: score agents, one result file each under mid, low and high."""
 
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.markup import escape
 
 from conductor_gym.cli.terminal import (
     AsJson,
     ResultsFolder,
     messages,
-    model_folder,
     print_json,
     progress,
+    trained_seeds,
 )
+from conductor_gym.errors import ConfigError
 from conductor_gym.reward import HEADLINE_COST_WEIGHT, weight_to_int
 
 if TYPE_CHECKING:
@@ -21,7 +26,10 @@ if TYPE_CHECKING:
 
 def run(
     agent: Annotated[
-        list[str], typer.Option(help="Agent to score; repeatable; `all` for the whole board.")
+        list[str],
+        typer.Option(
+            help="Agent to score; repeatable; `all` for the whole board; module:Class for your own."
+        ),
     ],
     track: Annotated[list[str], typer.Option(help="Track to score on; repeatable.")],
     episodes: Annotated[
@@ -46,9 +54,13 @@ def run(
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Seed of agents that draw.")] = 0,
     model: Annotated[
         Path | None,
-        typer.Option(help="Folder of a trained agent; MODELS/TRACK/AGENT/seed-0 by default."),
+        typer.Option(help="Folder of a trained agent; every MODELS/TRACK/AGENT/seed-J by default."),
     ] = None,
     models: Annotated[Path, typer.Option(help="Where `train` keeps its models.")] = Path("models"),
+    time_limit: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Seconds that one call of an agent's act may take; 60."),
+    ] = None,
     results: ResultsFolder = Path("results"),
     as_json: AsJson = False,
 ) -> None:
@@ -60,6 +72,7 @@ def run(
         evaluate,
         write_result,
     )
+    from conductor_gym.leaderboard.supervision import TIME_LIMIT_S
     from conductor_gym.leaderboard.tracks import find_track
 
     chosen = tuple(cost_weight) if cost_weight else None
@@ -72,21 +85,12 @@ def run(
     for track_name, played_under in settings.items():
         size = find_track(track_name).size() if episodes is None else episodes
         weights = sum(len(chosen or default_cost_weights(s)) for s in played_under)
-        for name in _expand(agent, track_name):
-            folder = model
-            if model is None and _is_trained(name):
-                usual = model_folder(models, track_name, name)
-                folder = usual if usual.exists() else None
-            if _is_trained(name) and folder is None and "all" in agent:
-                console.print(
-                    f"{track_name}: {name} left out, it is not trained. "
-                    f"`conductor-gym train {name} --track {track_name}` does that."
-                )
-                continue
+        for name, folder in _jobs(agent, track_name, model, models, console):
             made: list[Result] = []
             paths: list[Path] = []
+            shown = name if folder is None else f"{name} ({folder.name})"
             with progress() as bars:
-                bar = bars.add_task(f"{track_name}: {name}", total=size * weights)
+                bar = bars.add_task(f"{track_name}: {shown}", total=size * weights)
                 for setting in played_under:
                     result = evaluate(
                         name,
@@ -97,20 +101,52 @@ def run(
                         folder,
                         lambda k, bar=bar, bars=bars: bars.advance(bar, k),
                         setting,
+                        TIME_LIMIT_S if time_limit is None else time_limit,
                     )
                     made.append(result)
                     paths.append(write_result(result, results))
-            console.print(f"{track_name}: {name}: {_headline(made)} -> {_places(paths)}")
+            console.print(f"{track_name}: {shown}: {_headline(made)} -> {_places(paths)}")
+            lost = _lost(made)
+            if lost:
+                console.print(f"[yellow]{escape(lost)}[/]")
             done.append(made)
     if as_json:
         summaries = [_summary(made) for made in done]
         print_json(summaries[0] if len(summaries) == 1 else summaries)
 
 
-def _is_trained(name: str) -> bool:
+def _jobs(
+    names: list[str], track: str, model: Path | None, models: Path, console: Console
+) -> Iterator[tuple[str, Path | None]]:
+    """Agents to play, trained ones once a training seed with the folder of its model."""
     from conductor_gym.agents.registry import agent_card
 
-    return agent_card(name).trained
+    for name in _expand(names, track):
+        if not agent_card(name).trained:
+            yield name, model
+            continue
+        folders = [model] if model is not None else trained_seeds(models, track, name)
+        if not folders:
+            message = (
+                f"{name} is not trained on track {track}: no model under {models / track / name}. "
+                f"`conductor-gym train {name} --track {track}` makes one, or name its folder with "
+                "--model."
+            )
+            if "all" not in names:
+                raise ConfigError(message)
+            console.print(f"left out: {message}", markup=False)
+        for folder in folders:
+            yield name, folder
+
+
+def _lost(made: "list[Result]") -> str:
+    """What an agent did wrong, empty where it did nothing wrong."""
+    failures = [reason for result in made for at in result.at for reason in at.failures.values()]
+    if not failures:
+        return ""
+    kinds = Counter(failures).most_common(3)
+    told = "; ".join(f"{reason} ({number:,})" for reason, number in kinds)
+    return f"{len(failures):,} episodes were lost by faults of the agent: {told}"
 
 
 def _expand(names: list[str], track: str) -> list[str]:

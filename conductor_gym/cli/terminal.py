@@ -56,3 +56,10 @@ def print_json(value: Any) -> None:
 def model_folder(models: Path, track: str, agent: str, seed: int = 0) -> Path:
     """Where `train` keeps a model and `run` looks for it."""
     return models / track / agent / f"seed-{seed}"
+
+
+def trained_seeds(models: Path, track: str, agent: str) -> list[Path]:
+    """Folders of an agent's finished models, one a training seed, in their order."""
+    found = (models / track / agent).glob("seed-*/card.json")
+    numbers = {path.parent.name.removeprefix("seed-"): path.parent for path in found}
+    return [numbers[name] for name in sorted(filter(str.isdecimal, numbers), key=int)]
