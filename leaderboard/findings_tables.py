@@ -14,7 +14,7 @@ TextTable = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 TIES_LEGEND = (
     f"tie: agents of one number cannot be told apart from the best of them (paired t tests over "
-    f"all pairs of agents without references, Holm-corrected at {ALPHA:.0%})."
+    f"all pairs of agents without references, Holm-corrected at {100 * ALPHA:g} %)."
 )
 GAINS_LEGEND = (
     "Differences are paired over queries; + / - : the 95 % interval, not corrected for the number "

@@ -6,6 +6,9 @@ everyone who does not differ from it; the best of the rest leads group 2, and so
 
 Being told apart is not transitive: an agent whose luck goes with the leader's can differ from it,
 while a worse one with a wider difference does not. So groups need not be blocks of the ranking.
+
+The luck that counts here is that of queries and calls: another training of a learned agent could
+come out differently by more.
 """
 
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t as student
+from scipy.special import betainc
 
 from conductor_gym.leaderboard.results import utilities
 from conductor_gym.leaderboard.table import Board
@@ -99,8 +102,10 @@ def paired_p_value(differences: npt.NDArray[np.float64]) -> float:
         return 1.0
     if spread < ROUNDING:
         return 0.0
-    statistic = mean / (float(differences.std(ddof=1)) / n**0.5)
-    return float(2.0 * student.sf(abs(statistic), n - 1))
+    t = mean / (float(differences.std(ddof=1)) / n**0.5)
+    # Both tails of Student's t with n - 1 degrees of freedom.
+    rest = (n - 1) / (n - 1 + t * t)
+    return float(betainc((n - 1) / 2, 0.5, rest))  # pyright: ignore[reportUnknownArgumentType]
 
 
 def holm(p_values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

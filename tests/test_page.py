@@ -53,10 +53,10 @@ class Page(HTMLParser):
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Result files of four agents on 200 simulated episodes, one under all assumptions."""
     folder = tmp_path_factory.mktemp("results")
-    for agent in ("best-single", "clairvoyant", "cascade", "submit-nothing"):
+    for agent in ("best-single", "clairvoyant", "best-by-domain", "submit-nothing"):
         write_result(evaluate(agent, "paper", 200, (0.0, 0.05)), folder)
     for end in ("low", "high"):
-        for agent in ("best-single", "cascade"):
+        for agent in ("best-single", "best-by-domain"):
             write_result(evaluate(agent, "paper", episodes=200, assumptions=end), folder)
     return folder
 
@@ -136,15 +136,15 @@ def test_texts_of_result_files_stay_texts(results: Path):
     reference = changed(results, "best-single")
     hostile = changed(
         results,
-        "cascade",
+        "best-by-domain",
         agent=HOSTILE,
         command=HOSTILE,
         commit=HOSTILE,
         model={"seed": HOSTILE, "timesteps": HOSTILE, "wall_s": [1], "calls_usd": None},
     )
-    unplayed = changed(results, "cascade", agent="x", at=[], not_applicable=HOSTILE)
-    plain = changed(results, "cascade", agent="y", command="z", commit="z")
-    harmless = changed(results, "cascade", agent="x", at=[], not_applicable="z")
+    unplayed = changed(results, "best-by-domain", agent="x", at=[], not_applicable=HOSTILE)
+    plain = changed(results, "best-by-domain", agent="y", command="z", commit="z")
+    harmless = changed(results, "best-by-domain", agent="x", at=[], not_applicable="z")
     shown = Page(page([make_board("paper", [reference, hostile, unplayed])], {}))
     usual = Page(page([make_board("paper", [reference, plain, harmless])], {}))
     assert shown.text.count(HOSTILE) >= 5
@@ -159,7 +159,7 @@ def test_a_module_that_a_result_file_names_is_not_imported(
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    theirs = changed(results, "cascade", agent="their_agents:Theirs")
+    theirs = changed(results, "best-by-domain", agent="their_agents:Theirs")
     shown = Page(page([make_board("paper", [changed(results, "best-single"), theirs])], {}))
     assert "their_agents:Theirs" in shown.text
     assert not (tmp_path / "imported").exists()
@@ -167,7 +167,7 @@ def test_a_module_that_a_result_file_names_is_not_imported(
 
 def test_what_training_took_is_shown_where_the_model_says_it(results: Path):
     model = {"seed": 3, "timesteps": 2_200_000, "wall_s": 71.4, "calls_usd": 1234.5}
-    trained = changed(results, "cascade", agent="ppo", model=model)
+    trained = changed(results, "best-by-domain", agent="ppo", model=model)
     html = page([make_board("paper", [changed(results, "best-single"), trained])], {})
     for said in ("<td>2,200,000</td>", "<td>71.40</td>", "<td>1,234.50</td>", "<td>3</td>"):
         assert said in html
@@ -180,6 +180,6 @@ def test_a_board_of_one_agent_is_a_page_too(results: Path, agent: str):
 
 
 def test_a_board_where_nothing_could_be_played_is_a_page_too(results: Path):
-    unplayed = changed(results, "cascade", at=[], not_applicable="needs stated confidence")
+    unplayed = changed(results, "best-by-domain", at=[], not_applicable="needs stated confidence")
     shown = Page(page([make_board("paper", [unplayed])], {}))
     assert "needs stated confidence" in shown.text
