@@ -42,7 +42,7 @@ class Findings:
         }
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def findings(board: Board) -> Findings:
     """Compute them, or give those that were computed for this board before."""
     return Findings(
