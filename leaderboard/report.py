@@ -7,7 +7,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from conductor_gym.leaderboard.by_domain import Breakdown, breakdowns
+from conductor_gym.leaderboard import findings_tables
+from conductor_gym.leaderboard.by_domain import Breakdown
+from conductor_gym.leaderboard.findings import findings
+from conductor_gym.leaderboard.findings_tables import TIES_LEGEND, TextTable, mark
 from conductor_gym.leaderboard.metrics import Estimate
 from conductor_gym.leaderboard.seeds import Seeds
 from conductor_gym.leaderboard.sensitivity import Sensitivity
@@ -18,6 +21,7 @@ COLUMNS = (
     "agent",
     "utility [95 %]",
     "vs best single [95 %]",
+    "tie",
     "scale 0-1",
     "quality",
     "cents",
@@ -29,7 +33,8 @@ LEGEND = (
     f"Utility = quality - {HEADLINE_COST_WEIGHT:g} per US cent. Scale: 0 = best single worker "
     "(chosen on train), 1 = clairvoyant single call. Intervals: paired bootstrap over queries and, "
     "where an agent was trained with several seeds, over these; its row is their mean. "
-    "+ / - : the paired difference to best single excludes 0. (ref): sees what no agent may see."
+    "+ / - : the paired difference to best single excludes 0. "
+    f"{TIES_LEGEND} (ref): sees what no agent may see."
 )
 MARK = "†"
 MARK_LEGEND = (
@@ -60,25 +65,20 @@ def _interval(value: Estimate, digits: int = 3) -> str:
     return f"{value.mean:+.{digits}f} [{value.low:+.{digits}f}, {value.high:+.{digits}f}]"
 
 
-def _mark(gain: Estimate | None) -> str:
-    if gain is None:
-        return ""
-    return " +" if gain.low > 0 else " -" if gain.high < 0 else ""
-
-
-def cells(row: Row) -> tuple[str, ...]:
-    """One row as text, in the order of `COLUMNS`."""
+def cells(row: Row, tie: int | None) -> tuple[str, ...]:
+    """One row as text, in the order of `COLUMNS`, with the number of its tie group."""
     name = row.result.agent + (" (ref)" if row.result.privileged else "")
     name += f" {MARK}" if row.reverses_with else ""
     at = row.at
     if at is None:
         return (name, "n/a", *([""] * (len(COLUMNS) - 2)))
-    gain = "" if row.gain is None else _interval(row.gain, 4) + _mark(row.gain)
+    gain = "" if row.gain is None else _interval(row.gain, 4) + mark(row.gain)
     latency = at.latency_s
     return (
         name,
         _interval(at.utility),
         "0 (reference)" if row.result.agent == ZERO else gain,
+        "" if tie is None else str(tie),
         "" if row.scaled is None else f"{row.scaled:.2f}",
         f"{at.quality.mean:.3f}",
         f"{100 * at.cost_usd.mean:.3f}",
@@ -143,7 +143,7 @@ def sensitivity_lines(found: Sensitivity) -> list[str]:
     others: dict[tuple[str, str], list[str]] = {}  # one line for others that acted alike
     for pair in found.reversals:
         gains = ", ".join(
-            f"{setting} {_interval(gain)}{_mark(gain)}" for setting, gain in pair.gain.items()
+            f"{setting} {_interval(gain)}{mark(gain)}" for setting, gain in pair.gain.items()
         )
         others.setdefault((pair.agent, gains), []).append(pair.other)
     for (agent, gains), names in others.items():
@@ -174,7 +174,7 @@ def print_boards(boards: list[Board], console: Console) -> None:
         console.rule(f"{board.track}: {board.card.title}")
         console.print(outcomes_line(board), style="bold")
         console.print("; ".join(board.notes), style="dim")
-        for columns, texts in _board_tables(board):
+        for columns, texts in board_tables(board):
             fitting = _fitting(columns, texts, console.width)
             table = Table(show_edge=False, pad_edge=False)
             for i in fitting:
@@ -186,6 +186,8 @@ def print_boards(boards: list[Board], console: Console) -> None:
                 left = ", ".join(c for i, c in enumerate(columns) if i not in fitting)
                 console.print(f"too narrow for: {left}; leaderboard.md has them", style="dim")
             console.print()
+        for line in findings_tables.notes(findings(board)):
+            console.print(escape(line), soft_wrap=True, highlight=False, style="dim")
         if board.sensitivity is not None:
             for line in sensitivity_lines(board.sensitivity):
                 console.print(escape(line), soft_wrap=True, highlight=False)
@@ -193,31 +195,34 @@ def print_boards(boards: list[Board], console: Console) -> None:
             console.print()
         for line in not_applicable(board):
             console.print(line, style="dim")
-    console.print(_legend(boards), style="dim")
+    console.print(legend(boards), style="dim")
 
 
-def _legend(boards: list[Board]) -> str:
+def legend(boards: list[Board]) -> str:
+    """What the columns of the boards mean."""
     marked = any(board.sensitivity is not None for board in boards)
     return f"{LEGEND} {MARK_LEGEND}" if marked else LEGEND
 
 
-def _board_tables(board: Board) -> list[tuple[tuple[str, ...], list[tuple[str, ...]]]]:
-    """Columns and rows of each table of a board."""
+def board_tables(board: Board) -> list[TextTable]:
+    """Columns and rows of each table of a board, the headline first."""
+    found = findings(board)
     ran = [row for row in board.rows if row.at is not None]
     tables = [
-        (COLUMNS, [cells(row) for row in board.rows]),
+        (COLUMNS, [cells(row, found.ties.group_of(row.result.agent)) for row in board.rows]),
         (_weight_columns(), [weight_cells(row) for row in ran]),
+        *findings_tables.tables(found),
+        *([_seeds_table(board.seeds)] if board.seeds else []),
+        *(_breakdown_table(breakdown) for breakdown in found.breakdowns),
     ]
-    if board.seeds:
-        tables.append(_seeds_table(board.seeds))
-    tables += [_breakdown_table(found) for found in breakdowns(board)]
-    found = board.sensitivity
-    if found is not None:
-        tables.append((sensitivity_columns(found), sensitivity_cells(found)))
+    if board.sensitivity is not None:
+        tables.append(
+            (sensitivity_columns(board.sensitivity), sensitivity_cells(board.sensitivity))
+        )
     return tables
 
 
-def _seeds_table(found: list[Seeds]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def _seeds_table(found: list[Seeds]) -> TextTable:
     """Utility over training seeds, and the share of them that beats a reference."""
     against = list(dict.fromkeys(name for seeds in found for name in seeds.improvement))
     rows = [
@@ -238,7 +243,7 @@ def _seeds_table(found: list[Seeds]) -> tuple[tuple[str, ...], list[tuple[str, .
     return (*columns, *(f"P(better than {name})" for name in against)), rows
 
 
-def _breakdown_table(found: Breakdown) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def _breakdown_table(found: Breakdown) -> TextTable:
     """Utility, and the rank among agents that are no references, in groups of queries."""
     rows = [
         (
@@ -273,12 +278,13 @@ def markdown(
         slopes: Picture of low, mid and high of each track that has them.
     """
     slopes = slopes or {}
-    lines = ["# Leaderboard", "", _legend(boards), ""]
+    lines = ["# Leaderboard", "", legend(boards), ""]
     for board in boards:
         lines += [f"## {board.track}: {board.card.title}", "", f"**{outcomes_line(board)}**", ""]
         lines += ["; ".join(board.notes) + ".", ""]
-        for columns, texts in _board_tables(board):
+        for columns, texts in board_tables(board):
             lines += [*_markdown_table(columns, texts), ""]
+        lines += [*(f"- {line}" for line in findings_tables.notes(findings(board))), ""]
         if board.sensitivity is not None:
             first, *others = sensitivity_lines(board.sensitivity)
             lines += [first, "", *(f"- {line}" for line in others), "", BUILT_UNDER_MID, ""]
@@ -304,7 +310,8 @@ def as_json(boards: list[Board]) -> list[dict[str, Any]]:
             "kind": board.card.kind,
             "outcomes": outcomes_line(board),
             "notes": board.notes,
-            "breakdowns": [asdict(found) for found in breakdowns(board)],
+            "breakdowns": [asdict(found) for found in findings(board).breakdowns],
+            **findings(board).as_dict(),
             "sensitivity": board.sensitivity.as_dict() if board.sensitivity else None,
             "training_seeds": [asdict(found) for found in board.seeds],
             "rows": [
@@ -312,6 +319,7 @@ def as_json(boards: list[Board]) -> list[dict[str, Any]]:
                 | {
                     "vs_best_single": row.gain.model_dump() if row.gain else None,
                     "scaled": row.scaled,
+                    "tie": findings(board).ties.group_of(row.result.agent),
                     "reverses_with": list(row.reverses_with),
                 }
                 for row in board.rows

@@ -43,9 +43,11 @@ class Row:
     reverses_with: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Board:
     """One track's rows, best first; n/a rows last; simulated ones under mid.
+
+    Boards are told apart by identity, so that what is computed from one can be kept.
 
     Attributes:
         track: Name of the track.

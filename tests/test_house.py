@@ -205,12 +205,13 @@ def test_the_wheel_holds_all_code_and_data_under_one_import_name(wheel: Path):
     expected: set[str] = set()
     for folder in CODE_FOLDERS:
         prefix = "" if folder == "conductor_gym" else "conductor_gym/"
-        for ending in ("*.py", "*.toml", "*.txt", "*.csv", "py.typed"):
+        for ending in ("*.py", "*.toml", "*.txt", "*.csv", "*.html", "py.typed"):
             for path in (REPOSITORY / folder).rglob(ending):
                 expected.add(prefix + path.relative_to(REPOSITORY).as_posix())
     assert "conductor_gym/workers/pools/paper.toml" in expected
     assert "conductor_gym/dynamics/normal_quantiles.txt" in expected
     assert "conductor_gym/leaderboard/published_paper.csv" in expected
+    assert "conductor_gym/leaderboard/page.html" in expected
     assert expected - held == set()
     tops = {name.split("/")[0] for name in held}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"conductor_gym"}

@@ -1,4 +1,4 @@
-"""`conductor-gym report`: the board as a table, Markdown, JSON and pictures."""
+"""`conductor-gym report`: the board as a table, Markdown, JSON, pictures and a page."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def report(
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Print the board and how it changes with the assumptions; write Markdown, JSON, pictures."""
+    """Print the board; write it as Markdown, JSON, pictures and a page, index.html."""
     from conductor_gym.data_files import write_beside_and_rename
     from conductor_gym.leaderboard import report as text
     from conductor_gym.leaderboard.table import read_boards
@@ -44,11 +44,30 @@ def report(
     )
     values = text.as_json(boards)
     write_beside_and_rename(results / "leaderboard.json", json.dumps(values, indent=1).encode())
+    written = [results / "leaderboard.md", results / "leaderboard.json"]
+    written += [results / name for name in (*plots.values(), *slopes.values())]
+    pictures = {board.track: _pictures(results, board.track, plots, slopes) for board in boards}
+    try:
+        from conductor_gym.leaderboard.page import page
+
+        write_beside_and_rename(results / "index.html", page(boards, pictures).encode())
+        written.append(results / "index.html")
+    except MissingExtraError as error:
+        messages().print(f"no page: {escape(str(error))}")
     if as_json:
         print_json(values)
         return
     console = tables()
     text.print_boards(boards, console)
-    written = [results / "leaderboard.md", results / "leaderboard.json"]
-    written += [results / name for name in (*plots.values(), *slopes.values())]
     console.print("Written: " + ", ".join(str(path) for path in written))
+
+
+def _pictures(
+    results: Path, track: str, plots: dict[str, str], slopes: dict[str, str]
+) -> list[tuple[str, Path]]:
+    """Description and file of each picture of a track."""
+    described = (
+        (f"{track}: quality over cost, one curve an agent", plots),
+        (f"{track}: utility under low, mid and high assumptions", slopes),
+    )
+    return [(said, results / names[track]) for said, names in described if track in names]
