@@ -35,14 +35,14 @@ class Seeds:
 
 
 def merge_seeds(results: list[Result]) -> list[Result]:
-    """One result an agent: those of several training seeds become their mean.
+    """One result an agent and end of the assumptions: training seeds become their mean.
 
     Args:
-        results: Of one track and end of the assumptions.
+        results: Of one track.
     """
-    groups: dict[str, list[Result]] = {}
+    groups: dict[tuple[str, str | None], list[Result]] = {}
     for result in results:
-        groups.setdefault(result.agent, []).append(result)
+        groups.setdefault((result.agent, result.assumptions), []).append(result)
     return [group[0] if len(group) == 1 else _merged(group) for group in groups.values()]
 
 

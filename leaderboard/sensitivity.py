@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from conductor_gym.leaderboard.metrics import Estimate, deviations, interval
+from conductor_gym.leaderboard.metrics import Estimate, deviations, interval, seed_deviations
 from conductor_gym.leaderboard.results import AtCostWeight, Result, entry, utilities
 from conductor_gym.reward import HEADLINE_COST_WEIGHT
 from conductor_gym.types import Assumptions
@@ -211,7 +211,9 @@ def _reversals(settings: list[Assumptions], ranked: list[_Played]) -> list[Rever
     spreads: dict[Assumptions, npt.NDArray[np.float64]] = {}
     for setting in settings:
         values = np.stack([utilities(at[setting]) for _, at in ranked], axis=1)
-        means[setting], spreads[setting] = values.mean(axis=0), deviations(values)
+        means[setting] = values.mean(axis=0)
+        of_seeds = [seed_deviations(at[setting].seed_utilities) for _, at in ranked]
+        spreads[setting] = deviations(values) + np.stack(of_seeds, axis=1)
 
     def gain(i: int, j: int) -> dict[Assumptions, Estimate]:
         return {
