@@ -17,14 +17,11 @@ class EpsilonGreedy(LinearBandit):
     """Asks what was best in the domain so far, or anybody."""
 
     width: ClassVar[int] = N_DOMAINS + 3
-    epsilon: ClassVar[float] = 0.05
+    epsilon: ClassVar[float] = 0.1
 
-    def context(self, query: npt.NDArray[np.float32], shown: Floats) -> Floats:
-        """See `LinearBandit.context`."""
-        seen = np.ones((len(shown), self.width))
-        seen[:, :N_DOMAINS] = query[EMBEDDING_WIDTH : EMBEDDING_WIDTH + N_DOMAINS]
-        seen[:, N_DOMAINS + 1 :] = shown
-        return seen
+    def features(self, query: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """See `LinearBandit.features`."""
+        return query[EMBEDDING_WIDTH : EMBEDDING_WIDTH + N_DOMAINS]
 
     def judge(self, quality: Floats, spread: Floats, words: tuple[int, ...]) -> Floats:
         """See `LinearBandit.judge`."""

@@ -134,6 +134,18 @@ class LinearModels:
         self.inverse[rows] = inverse - (column * share[:, None])[:, :, None] * column[:, None, :]
         self.moments[rows] *= self.keep
 
+    def start_from(self, row: int, contexts: Floats, outcomes: Floats) -> None:
+        """Begin with observations from elsewhere.
+
+        Args:
+            row: Model, which has learned nothing yet.
+            contexts: float64 [n, width].
+            outcomes: float64 [n, 2], quality and US cents.
+        """
+        second = PRIOR * np.eye(contexts.shape[1]) + contexts.T @ contexts
+        self.inverse[row] = np.linalg.inv(second)
+        self.moments[row] = outcomes.T @ contexts
+
     def learn(self, row: int, context: Floats, quality: float, cents: float) -> None:
         """Add an observation, by a rank-one update of the inverse (Sherman and Morrison).
 
@@ -162,7 +174,7 @@ class LinearBandit(ABC):
     """
 
     online: ClassVar[bool] = True
-    half_life: ClassVar[float] = 4000.0
+    half_life: ClassVar[float] = 1000.0
     """Episodes after which an observation counts for half."""
     width: ClassVar[int] = QUERY_WIDTH + 3
 
@@ -191,17 +203,29 @@ class LinearBandit(ABC):
             words: Seed of what is drawn: the agent's, the episodes learned from, the query.
         """
 
-    def context(self, query: npt.NDArray[np.float32], shown: Floats) -> Floats:
-        """What the models see, float64 [levels, width]: the query, 1, what is shown of documents.
+    def contexts(self, query: npt.NDArray[np.float32], tokens: Floats) -> Floats:
+        """What the models see of one query at each level, float64 [levels, width].
+
+        Its features, 1, the share of its documents that is shown, and how much that is.
 
         Args:
             query: float32 [56], observed.
-            shown: float64 [levels, 2], share of the documents that is shown, and its length.
+            tokens: float64 [levels], tokens of documents that each level shows.
         """
-        seen = np.ones((len(shown), self.width))
-        seen[:, :QUERY_WIDTH] = query
-        seen[:, QUERY_WIDTH + 1 :] = shown
+        features = self.features(query)
+        seen = np.ones((len(tokens), self.width))
+        seen[:, : len(features)] = features
+        seen[:, -2] = tokens / max(float(tokens[-1]), 1.0)
+        seen[:, -1] = tokens / (tokens + DOCUMENT_SCALE)
         return seen
+
+    def features(self, query: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """What the models see of a query itself, float32 [width - 3].
+
+        Args:
+            query: float32 [56], observed.
+        """
+        return query
 
     def act(self, observation: Observations) -> Actions:
         """See `Agent.act`."""
@@ -238,17 +262,15 @@ class LinearBandit(ABC):
     def _choose(self, observation: Observations) -> "_Call | None":
         """The call that looks best to one episode, of workers it has not asked yet."""
         workers, query = observation["workers"][0], observation["query"][0]
-        models = self._models_of(workers)
+        models = self.models_of(workers)
         valid = observation["action_mask"][0, : len(workers)] == 1
         slots = np.flatnonzero(valid & (models >= 0) & (workers[:, _CALLS] <= 0.0))
         if not len(slots):
             return None
         tokens, fits = _readings(observation, slots)
-        documents = max(float(tokens[-1]), 1.0)
-        shown = np.stack([tokens / documents, tokens / (tokens + DOCUMENT_SCALE)], axis=1)
-        contexts = self.context(query, shown)
+        contexts = self.contexts(query, tokens)
         quality, beyond, spread = self.models.predict(models[slots], contexts)
-        reading = _usd_per_token(workers[slots, _PRICE_IN])[:, None] * tokens / COST_UNIT_USD
+        reading = reading_cents(workers[slots], tokens)
         words = (self.setting.seed, self.episodes, zlib.crc32(query.tobytes()))
         cents = np.maximum(beyond + reading, 0.0)
         weight = self.setting.cost_weight + self.pacer.dual
@@ -258,13 +280,15 @@ class LinearBandit(ABC):
         at, level = divmod(int(worth.argmax()), worth.shape[1])
         if worth[at, level] <= 0.0:
             return None
-        slot = int(slots[at])
-        cost_of_reading = float(reading[at, level])
-        model = int(models[slot])
-        return _Call(slot, level, model, contexts[level], cost_of_reading, self._cents)
+        slot, paid = int(slots[at]), float(reading[at, level])
+        return _Call(slot, level, int(models[slot]), contexts[level], paid, self._cents)
 
-    def _models_of(self, workers: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        """Model of the worker in each slot by its public card, int64 [slots]; -1 where empty."""
+    def models_of(self, workers: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+        """Model of the worker in each slot by its public card, int64 [slots]; -1 where empty.
+
+        Args:
+            workers: float32 [slots, 12], observed.
+        """
         cards = workers[:, :N_STATIC_WORKER_COLUMNS]
         shown = cards.tobytes()
         if shown != self._shown:
@@ -292,23 +316,35 @@ class _Call(NamedTuple):
     cents_before: float
 
 
-def _usd_per_token(column: npt.NDArray[np.float32]) -> Floats:
-    """Price that an observed price stands for; at most 0.01 USD a million counts as that."""
-    return 10.0 ** (4.0 * column.astype(np.float64) - 2.0) * 1e-6
+def reading_cents(workers: npt.NDArray[np.float32], tokens: Floats) -> Floats:
+    """What reading costs at the price on the card, US cents, float64 [workers, levels].
+
+    Args:
+        workers: float32 [workers, 12], observed.
+        tokens: float64 [levels].
+    """
+    # The observed price is logarithmic: 0 is 0.01 USD a million or less, 1 is 100 USD.
+    usd_per_million = 10.0 ** (4.0 * workers[:, _PRICE_IN].astype(np.float64) - 2.0)
+    return usd_per_million[:, None] * 1e-6 * tokens / COST_UNIT_USD
+
+
+def shown_tokens(documents: float, level: int) -> Floats:
+    """Tokens of documents that each level up to the one that shows all shows, float64 [levels].
+
+    Args:
+        documents: Tokens there are.
+        level: The level that shows all.
+    """
+    return np.minimum(np.array(CONTEXT_LEVELS[: level + 1], np.float64), documents)
 
 
 def _readings(
     observation: Observations, slots: npt.NDArray[np.int64]
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """What each level up to that of all documents shows, and whether it fits.
-
-    Returns:
-        Tokens, float64 [levels], and bool [slots, levels].
-    """
+    """What each level shows, float64 [levels], and whether that fits, bool [slots, levels]."""
     documents = float(document_tokens(observation)[0])
     if documents == 0.0:
         return np.zeros(1), np.ones((len(slots), 1), bool)
-    levels = int(document_level(observation)[0]) + 1
-    tokens = np.minimum(np.array(CONTEXT_LEVELS[:levels], np.float64), documents)
+    tokens = shown_tokens(documents, int(document_level(observation)[0]))
     widest = [int(widest_level(observation, slot)[0]) for slot in slots.tolist()]
-    return tokens, np.arange(levels) <= np.array(widest)[:, None]
+    return tokens, np.arange(len(tokens)) <= np.array(widest)[:, None]

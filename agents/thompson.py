@@ -16,7 +16,7 @@ from conductor_gym.agents.linear_bandit import Floats, LinearBandit
 class Thompson(LinearBandit):
     """Asks where a drawn utility is highest."""
 
-    width_of_belief: ClassVar[float] = 0.25
+    width_of_belief: ClassVar[float] = 0.1
 
     def judge(self, quality: Floats, spread: Floats, words: tuple[int, ...]) -> Floats:
         """See `LinearBandit.judge`."""
