@@ -17,7 +17,7 @@ class EpsilonGreedy(LinearBandit):
     """Asks what was best in the domain so far, or anybody."""
 
     width: ClassVar[int] = N_DOMAINS + 3
-    epsilon: ClassVar[float] = 0.1
+    epsilon: ClassVar[float] = 0.03
 
     def features(self, query: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """See `LinearBandit.features`."""

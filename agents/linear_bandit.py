@@ -11,8 +11,8 @@ Three ideas of ParetoBandit (Taberner-Miller 2026, arXiv 2604.00136):
   workers may change. The prior does not fade.
 - *Pacing.* A dual variable on top of the cost weight rises while mean spending is above a target
   and falls back towards 0 below it.
-- *Hot swap.* A worker is known by its public card, not by its slot: a new one starts with a prior
-  wide enough to be tried, an absent one is never asked, one that returns finds what was learned.
+- *Hot swap.* A worker is known by its public card, not by its slot: a new one is taken to
+  be right until it is known, an absent one is never asked, one that returns finds what was learned.
 """
 
 import zlib
@@ -40,7 +40,9 @@ from conductor_gym.types import CONTEXT_LEVELS, Subtask
 Floats = npt.NDArray[np.float64]
 
 PRIOR = 1.0
-"""Observations that the prior (quality 0, no cost but of reading) counts for, in each direction."""
+"""Observations that the prior counts for, in each direction."""
+PRIOR_QUALITY = 1.0
+"""A worker that is not known is taken to be right, so newcomers are tried wherever others stand."""
 MAX_CALLS = 3
 """Calls at most where answers cannot be read."""
 _CALLS = WORKER_COLUMNS.index("calls")
@@ -85,7 +87,7 @@ class LinearModels:
 
     Attributes:
         inverse: float64 [workers met, width, width], inverse of the weighted second moments.
-        moments: float64 [workers met, 2, width], of quality and of cost in cents.
+        moments: float64 [workers met, 2, width], of quality beyond the prior's and of cents.
     """
 
     def __init__(self, width: int, keep: float) -> None:
@@ -111,9 +113,9 @@ class LinearModels:
             contexts: float64 [contexts, width].
         """
         turned = self.inverse[rows] @ contexts.T
-        quality, cost = (self.moments[rows] @ turned).transpose(1, 0, 2)
+        beyond, cost = (self.moments[rows] @ turned).transpose(1, 0, 2)
         spread = np.sqrt(np.maximum((turned * contexts.T).sum(axis=1), 0.0))
-        return quality, cost, spread
+        return PRIOR_QUALITY + beyond, cost, spread
 
     def fade(self, rows: npt.NDArray[np.int64]) -> None:
         """One episode has passed for these models.
@@ -144,7 +146,7 @@ class LinearModels:
         """
         second = PRIOR * np.eye(contexts.shape[1]) + contexts.T @ contexts
         self.inverse[row] = np.linalg.inv(second)
-        self.moments[row] = outcomes.T @ contexts
+        self.moments[row] = (outcomes - (PRIOR_QUALITY, 0.0)).T @ contexts
 
     def learn(self, row: int, context: Floats, quality: float, cents: float) -> None:
         """Add an observation, by a rank-one update of the inverse (Sherman and Morrison).
@@ -157,7 +159,7 @@ class LinearModels:
         """
         turned = self.inverse[row] @ context
         self.inverse[row] -= np.outer(turned, turned / (1.0 + context @ turned))
-        self.moments[row] += np.array([[quality], [cents]]) * context
+        self.moments[row] += np.array([[quality - PRIOR_QUALITY], [cents]]) * context
 
 
 class LinearBandit(ABC):

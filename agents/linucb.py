@@ -13,7 +13,7 @@ from conductor_gym.agents.linear_bandit import Floats, LinearBandit
 class LinUCB(LinearBandit):
     """Asks where the upper confidence bound of the utility is highest."""
 
-    optimism: ClassVar[float] = 0.25
+    optimism: ClassVar[float] = 0.1
 
     def judge(self, quality: Floats, spread: Floats, words: tuple[int, ...]) -> Floats:
         """See `LinearBandit.judge`."""

@@ -22,7 +22,8 @@ from conductor_gym.types import Status
 class ParetoBandit(LinUCB):
     """LinUCB with forgetting and a pacer that starts from the train split."""
 
-    optimism: ClassVar[float] = 0.1
+    optimism: ClassVar[float] = 0.25
+    """More than that of `linucb`: what is known from train needs none, newcomers do."""
 
     def __init__(self, setting: Setting, target_usd: float | None = None) -> None:
         super().__init__(setting, target_usd)
