@@ -52,7 +52,7 @@ def play_in_order(
     for index in range(start, start + episodes):
         options = {"episode_index": np.array([index])}
         observation, _ = env.reset(seed=[0], options=options)
-        worker, calls, over = -1, 0, False
+        worker, calls, over, usd, quality = -1, 0, False, 0.0, 0.0
         while not over:
             if closed is not None:
                 observation["action_mask"][0, closed] = 0
@@ -84,8 +84,8 @@ def test_the_cards_and_the_classes_agree_on_who_learns_while_scored() -> None:
         assert agent_card(name).online == (name in LEARNERS)
     for name in LEARNERS:
         agent: Any = make_agent(name, SETTING)
+        assert agent.online
         assert isinstance(agent, Online)
-        assert type(agent).online
 
 
 @pytest.mark.parametrize("name", COLD)
