@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from conductor_gym.agents.base import actions
-from conductor_gym.agents.reading import document_level
+from conductor_gym.agents.reading import document_level, last, last_status, output_tokens
 from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
-from conductor_gym.spaces import HISTORY_COLUMNS, QUERY_WIDTH
+from conductor_gym.spaces import QUERY_WIDTH
 from conductor_gym.types import N_LEVELS, NANO_USD, Subtask
 from conductor_gym.world import World, make_world
 
@@ -30,6 +30,8 @@ class SingleCalls(NamedTuple):
         domain: int64 [queries].
         documents: int64 [queries], the level that shows all documents, 0 without.
         features: float32 [queries, 56], the observed `query` of each.
+        output_tokens: float64 [queries, workers, levels], tokens that the call wrote.
+        status: int64 [queries, workers, levels], a `Status`.
     """
 
     quality: npt.NDArray[np.float64]
@@ -38,6 +40,8 @@ class SingleCalls(NamedTuple):
     domain: npt.NDArray[np.int64]
     documents: npt.NDArray[np.int64]
     features: npt.NDArray[np.float32]
+    output_tokens: npt.NDArray[np.float64]
+    status: npt.NDArray[np.int64]
 
 
 def collect_single_calls(config: EnvConfig) -> SingleCalls:
@@ -54,7 +58,7 @@ def _collect(world: World) -> SingleCalls:
     engine = Engine(world.config, _SLOTS)
     queries, workers = len(world.data.uids), len(world.pool.workers)
     levels = N_LEVELS if world.tables.queries["documents"].any() else 1
-    table = np.empty((3, queries, workers, levels))
+    table = np.empty((5, queries, workers, levels))
     documents = np.zeros(queries, np.int64)
     features = np.zeros((queries, QUERY_WIDTH), np.float32)
     observation = engine.new_observation()
@@ -68,10 +72,13 @@ def _collect(world: World) -> SingleCalls:
             documents[rows] = document_level(seen)
             features[rows] = observation.query[:k]
             engine.step(actions(_SLOTS, Subtask.SOLVE, worker, level), observation)
-            confidence = observation.history[:k, 0, HISTORY_COLUMNS.index("confidence")]
+            # `seen` looks at the same arrays, which now hold the call.
+            told = last(seen, "confidence"), output_tokens(seen), last_status(seen)
             engine.step(actions(_SLOTS, Subtask.SUBMIT), observation)
             table[0, rows, worker, level] = engine.episodes["quality"][:k]
             table[1, rows, worker, level] = engine.episodes["cost"][:k] / NANO_USD
-            table[2, rows, worker, level] = confidence
-    quality, cost, confidence = table
-    return SingleCalls(quality, cost, confidence, world.data.domain, documents, features)
+            table[2:, rows, worker, level] = told
+    quality, cost, confidence, tokens, status = table
+    domain = world.data.domain
+    status = status.astype(np.int64)
+    return SingleCalls(quality, cost, confidence, domain, documents, features, tokens, status)

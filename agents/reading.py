@@ -14,7 +14,7 @@ from conductor_gym.spaces import (
     WORKER_COLUMNS,
 )
 from conductor_gym.tasks.suite import DOCUMENT_SCALE
-from conductor_gym.types import CONTEXT_LEVELS, N_LEVELS, N_SUBTASKS, Subtask
+from conductor_gym.types import CONTEXT_LEVELS, N_LEVELS, N_SUBTASKS, Status, Subtask
 
 PROMPT_RESERVE = 4096
 """Tokens of a worker's window that are not filled with context."""
@@ -41,6 +41,22 @@ def last(observation: Observations, column: str) -> npt.NDArray[np.float32]:
     return np.where(steps > 0, values, np.float32(-1))
 
 
+def last_status(observation: Observations) -> npt.NDArray[np.int64]:
+    """`Status` of the newest step, int64 [n]; -1 before the first step and after no call."""
+    return np.rint(last(observation, "status") * (len(Status) - 1)).clip(-1).astype(np.int64)
+
+
+def last_worker(observation: Observations) -> npt.NDArray[np.int64]:
+    """Slot that the newest step asked, int64 [n]; -1 before the first step."""
+    workers = observation["workers"].shape[1]
+    return np.rint(last(observation, "worker") * workers).clip(0).astype(np.int64) - 1
+
+
+def last_output_tokens(observation: Observations) -> npt.NDArray[np.float64]:
+    """Tokens that the newest call wrote, float64 [n]; 0 before the first step."""
+    return _tokens(last(observation, "tokens"))
+
+
 def last_subtask(observation: Observations) -> npt.NDArray[np.int64]:
     """Subtask of the newest step, int64 [n]; -1 before the first step."""
     return np.rint(last(observation, "subtask") * N_SUBTASKS).astype(np.int64) - 1
@@ -52,6 +68,30 @@ def count(observation: Observations, subtask: Subtask) -> npt.NDArray[np.int64]:
     return (np.rint(column * N_SUBTASKS) == subtask + 1).sum(axis=1)
 
 
+def answer_groups(
+    observation: Observations,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Sizes of the two largest groups of equal answers to the whole, int64 [n] each; 0 without.
+
+    The observed agreement of an answer is the share of earlier answers to the same part that equal
+    it, so it tells the size its group has grown to, and every group has been of each size once.
+    Votes are no answers of their own.
+    """
+    history = observation["history"]
+    kind = np.rint(history[:, :, HISTORY_COLUMNS.index("subtask")] * N_SUBTASKS).astype(int) - 1
+    answered = np.isin(kind, (Subtask.SOLVE, Subtask.REVISE, Subtask.AGGREGATE))
+    answered &= history[:, :, HISTORY_COLUMNS.index("status")] == 0
+    answered &= history[:, :, HISTORY_COLUMNS.index("part")] < 0
+    earlier = np.maximum(answered.cumsum(axis=1) - 1, 0)
+    agreement = np.maximum(history[:, :, HISTORY_COLUMNS.index("agreement")], 0.0)
+    grown: npt.NDArray[np.int64] = np.rint(agreement * earlier).astype(np.int64) + 1
+    grown[~answered] = 0
+    # Groups that reached each size.
+    reached = [(grown == size).sum(axis=1) for size in range(1, history.shape[1] + 1)]
+    groups: npt.NDArray[np.int64] = np.stack(reached, axis=1)
+    return np.count_nonzero(groups >= 1, axis=1), np.count_nonzero(groups >= 2, axis=1)
+
+
 def has_answer(observation: Observations) -> npt.NDArray[np.bool_]:
     """Whether there is a current answer, bool [n]."""
     return observation["budget"][:, BUDGET_COLUMNS.index("has_answer")] > 0
@@ -60,6 +100,17 @@ def has_answer(observation: Observations) -> npt.NDArray[np.bool_]:
 def may(observation: Observations, subtask: Subtask) -> npt.NDArray[np.bool_]:
     """Whether a subtask is valid now, bool [n]."""
     return observation["action_mask"][:, observation["workers"].shape[1] + subtask] == 1
+
+
+def askable(observation: Observations, worker: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Whether a worker is present and some call to it affordable, bool [n].
+
+    Args:
+        observation: Batched observations.
+        worker: Its slot, one or int64 [n].
+    """
+    mask = observation["action_mask"]
+    return mask[np.arange(len(mask)), np.broadcast_to(worker, len(mask))] == 1
 
 
 def parts_open(observation: Observations) -> npt.NDArray[np.int64]:
@@ -94,9 +145,13 @@ def document_level(observation: Observations) -> npt.NDArray[np.int64]:
 
 def output_tokens(observation: Observations) -> npt.NDArray[np.float64]:
     """Tokens that all calls so far wrote, float64 [n]: what a further call could be shown."""
-    column = observation["history"][:, :, HISTORY_COLUMNS.index("tokens")].astype(np.float64)
-    share = np.clip(column, 0.0, 1.0 - 1e-7)
-    return np.rint(TOKEN_SCALE * share / (1.0 - share)).sum(axis=1)
+    return _tokens(observation["history"][:, :, HISTORY_COLUMNS.index("tokens")]).sum(axis=1)
+
+
+def _tokens(column: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Tokens that the observed values stand for."""
+    share = np.clip(column.astype(np.float64), 0.0, 1.0 - 1e-7)
+    return np.rint(TOKEN_SCALE * share / (1.0 - share))
 
 
 def window(observation: Observations, worker: int) -> npt.NDArray[np.float64]:
