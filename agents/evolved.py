@@ -83,6 +83,22 @@ class Features(NamedTuple):
     mask: npt.NDArray[np.bool_]
 
 
+class Generation(NamedTuple):
+    """What a population came to.
+
+    Attributes:
+        fitness: float64 [heads], mean return less `STEP_CHARGE` a step.
+        mean_return: Of all episodes.
+        steps: Of all episodes.
+        cost_usd: Of all episodes.
+    """
+
+    fitness: Floats
+    mean_return: float
+    steps: int
+    cost_usd: float
+
+
 def look(observation: Observations) -> Features:
     """The fixed features; nothing in them is learned.
 
@@ -209,16 +225,19 @@ def train_evolved(run: TrainingRun) -> dict[str, Any]:
             search.tell(search.ask(), (-fitness).tolist())
             means.append(search.mean.copy())
     engine = Engine(run.config, SLOTS)
+    returns: list[float] = []
     while steps < run.timesteps:
         candidates = search.ask()
         heads = head_of(np.array(candidates), workers)
-        fitness, made, usd = fitness_of(engine, heads, run.first_stream, len(told) * EPISODES)
-        search.tell(candidates, (-fitness).tolist())
+        played = play_generation(engine, heads, run.first_stream, len(told) * EPISODES)
+        search.tell(candidates, (-played.fitness).tolist())
         means.append(search.mean.copy())
-        told = np.concatenate([told, fitness[None]])
-        steps, spent = steps + made, spent + usd
-        run.log(steps, float(fitness.mean()), best=float(fitness.max()), step_size=search.sigma)
-        if len(told) % GENERATIONS_PER_CHECKPOINT == 0:
+        told = np.concatenate([told, played.fitness[None]])
+        returns.append(played.mean_return)
+        steps, spent = steps + played.steps, spent + played.cost_usd
+        if len(told) % GENERATIONS_PER_CHECKPOINT == 0 or steps >= run.timesteps:
+            run.log(steps, float(np.mean(returns)), step_size=search.sigma, spent_usd=spent)
+            returns.clear()
             run.save_checkpoint(steps, {"fitness": torch.tensor(told)}, spent=spent)
     # The luckiest candidate is mostly lucky; the search's mean wanders, its average does not.
     mean = head_of(np.mean(means[len(means) // 2 :], axis=0)[None], workers)
@@ -271,15 +290,22 @@ def _search(start: Floats, seed: int) -> Any:
     return cma.CMAEvolutionStrategy(start, STEP_SIZE, options)
 
 
-def fitness_of(
+def play_generation(
     engine: Engine, heads: dict[str, Floats], stream: int, first: int
-) -> tuple[Floats, int, float]:
-    """Mean fitness of each head over the same episodes, the steps made and the USD spent."""
+) -> Generation:
+    """Play the same episodes with every head of a population.
+
+    Args:
+        engine: `SLOTS` slots of the training environment.
+        heads: As from `head_of`.
+        stream: Of all episodes.
+        first: Their first index.
+    """
     jobs = POPULATION * EPISODES
-    fitness = np.zeros(jobs)
+    returns, lengths = np.zeros(jobs), np.zeros(jobs)
     slots = np.arange(engine.n, dtype=np.int64)
     job, handed_out = slots.copy(), engine.n
-    steps, spent = 0, 0.0
+    spent = 0.0
     observation = engine.new_observation()
     engine.start(slots, np.full(engine.n, stream), first + job % EPISODES, observation)
     running = slots
@@ -289,10 +315,9 @@ def fitness_of(
         table = np.zeros((engine.n, 3), np.int64)
         table[running] = decide(heads, job[running] // EPISODES, look(seen))
         results = engine.step(table, observation)
-        steps += len(running)
         ended = running[results["over"][running]]
-        paid = STEP_CHARGE * results["episode_length"][ended]
-        fitness[job[ended]] = results["episode_return"][ended] - paid
+        returns[job[ended]] = results["episode_return"][ended]
+        lengths[job[ended]] = results["episode_length"][ended]
         spent += float(results["cost_usd"][ended].sum())
         next_ones = ended[: jobs - handed_out]
         job[next_ones] = handed_out + np.arange(len(next_ones))
@@ -300,7 +325,8 @@ def fitness_of(
         streams = np.full(len(next_ones), stream)
         engine.start(next_ones, streams, first + job[next_ones] % EPISODES, observation)
         running = np.concatenate([running[~results["over"][running]], next_ones])
-    return fitness.reshape(POPULATION, EPISODES).mean(axis=1), steps, spent
+    fitness = (returns - STEP_CHARGE * lengths).reshape(POPULATION, EPISODES).mean(axis=1)
+    return Generation(fitness, float(returns.mean()), int(lengths.sum()), spent)
 
 
 def _scores(parts: Floats, of: Integers, seen: Floats) -> Floats:

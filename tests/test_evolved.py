@@ -17,9 +17,9 @@ from conductor_gym.agents.evolved import (
     SLOTS,
     Evolved,
     decide,
-    fitness_of,
     head_of,
     look,
+    play_generation,
     start_head,
     train_evolved,
 )
@@ -91,12 +91,12 @@ def test_a_head_is_played_without_invalid_actions_and_whatever_the_batch(trained
 def test_candidates_of_a_generation_have_the_same_luck() -> None:
     config = PAPER.training()
     heads = head_of(np.tile(start_head(config.max_workers), (POPULATION, 1)), config.max_workers)
-    fitness, steps, spent = fitness_of(Engine(config, SLOTS), heads, 0, 0)
-    assert len(set(fitness.tolist())) == 1
-    other, _, _ = fitness_of(Engine(config, SLOTS), heads, 0, EPISODES)
-    assert other[0] != fitness[0], "another generation has other episodes"
-    assert steps >= 2 * POPULATION * EPISODES
-    assert spent > 0
+    first, other = (play_generation(Engine(config, SLOTS), heads, 0, i) for i in (0, EPISODES))
+    assert len(set(first.fitness.tolist())) == 1
+    assert other.fitness[0] != first.fitness[0], "another generation has other episodes"
+    assert first.steps >= 2 * POPULATION * EPISODES
+    assert first.mean_return > first.fitness[0]
+    assert first.cost_usd > 0
 
 
 def test_each_candidate_is_charged_for_its_own_decisions() -> None:
@@ -104,7 +104,7 @@ def test_each_candidate_is_charged_for_its_own_decisions() -> None:
     numbers = np.tile(start_head(config.max_workers), (POPULATION, 1))
     numbers[3] = 0.0  # prefers the first entry of everything: the first worker, ten times
     heads = head_of(numbers, config.max_workers)
-    fitness, _, _ = fitness_of(Engine(config, SLOTS), heads, 0, 0)
+    fitness = play_generation(Engine(config, SLOTS), heads, 0, 0).fitness
     assert np.flatnonzero(fitness != fitness[0]).tolist() == [3]
 
 
