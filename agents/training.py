@@ -189,7 +189,8 @@ class TrainingRun:
         write_beside_and_rename(self.folder / CARD, json.dumps(card, indent=1).encode())
         if self._writer is not None:
             self._writer.close()
-        _draw_curve(card, self.folder / "curve.png")
+        if self.curve:
+            _draw_curve(card, self.folder / "curve.png")
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
         return card
 
