@@ -54,8 +54,8 @@ HYPERPARAMETERS: dict[str, Any] = {
     "exploration_fraction": 0.5,
     "exploration_final_eps": 0.05,
 }
-"""Chosen on the dev split of track paper. `train_freq` counts steps of every slot. Without a discount
-it never submits: a vote is free too, and an episode that runs out is submitted."""
+"""Chosen on the dev split of track paper. `train_freq` counts steps of every slot. Without a
+discount it never submits: a vote is free too, and an episode that runs out is submitted."""
 
 
 class DQNAgent:
@@ -77,7 +77,7 @@ class DQNAgent:
         self._policy: Any = DQNPolicy(
             row_space(observation_space(slots, steps), everything),
             gym.spaces.Discrete(len(self.listed)),
-            lambda _: 0.0,
+            _no_learning,
             net_arch=list(NET_ARCH),
         )
         read_weights(model, self._policy)
@@ -92,7 +92,7 @@ class DQNAgent:
 
     def values(self, observation: Observations) -> npt.NDArray[np.float64]:
         """Value of every listed action, valid or not, float64 [n, 74]."""
-        rows = torch.from_numpy(everything(observation).astype(np.float64))
+        rows = torch.as_tensor(everything(observation).astype(np.float64))
         with torch.no_grad():
             return self._policy.q_net.q_net(rows).numpy()
 
@@ -106,7 +106,7 @@ def train_dqn(run: TrainingRun) -> dict[str, Any]:
     """
     listed = action_list(run.config.max_workers)
     env = FlatVecEnv(ENVS, run.config, everything, listed)
-    learner = _BatchedDQN(
+    learner: Any = _BatchedDQN(
         "MlpPolicy",
         env,
         seed=run.first_stream,
@@ -141,7 +141,7 @@ class _BatchedDQN(DQN):
         self, learning_starts: int, action_noise: Any = None, n_envs: int = 1
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         del action_noise
-        started = self.num_timesteps >= learning_starts
+        started = self.num_timesteps >= learning_starts  # pyright: ignore
         share = self.exploration_rate if started else 1.0
         chosen, _ = self.policy.predict(self._last_obs, deterministic=True)  # pyright: ignore
         explores = self.generator.random(n_envs) < share
@@ -182,6 +182,12 @@ class _Replay:
         buffer: Any = self._learner.replay_buffer
         names = ("observations", "actions", "rewards", "dones")
         return {name: getattr(buffer, name) for name in names}
+
+
+def _no_learning(left: float) -> float:
+    """A learning-rate schedule for policies that only act."""
+    del left
+    return 0.0
 
 
 def _falling_learning_rate(left: float) -> float:

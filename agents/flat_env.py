@@ -134,10 +134,13 @@ class FlatVecEnv(ConductorVecEnv):
         return self._flatten(super().look())
 
 
-def row_space(space: gym.Space[Any], flatten: Flatten) -> gym.spaces.Box:
-    """The space of the rows that `flatten` makes of observations of a `Dict` space."""
-    empty = {
-        name: np.zeros((1, *part.shape), part.dtype)
-        for name, part in space.spaces.items()  # pyright: ignore
-    }
+def row_space(space: Any, flatten: Flatten) -> gym.spaces.Box:
+    """The space of the rows that `flatten` makes of observations.
+
+    Args:
+        space: `Dict` space of single observations.
+        flatten: Makes rows of observations.
+    """
+    parts: dict[str, Any] = space.spaces
+    empty = {name: np.zeros((1, *part.shape), part.dtype) for name, part in parts.items()}
     return gym.spaces.Box(-1.0, 1.0, (flatten(empty).shape[1],), np.float32)

@@ -2,8 +2,8 @@
 
 sb3-contrib's RecurrentPPO with the settings of `ppo` where they fit, for one comparison: `ppo`
 reads all past steps at once, this policy is shown the newest step alone and has to remember the
-others (Hausknecht and Stone 2015 for the idea; RecurrentPPO is PPO with an LSTM). Query, workers and
-budget are read beside the memory, as they are now, by actor and critic alike. It knows no masks
+others (Hausknecht and Stone 2015 for the idea; RecurrentPPO is PPO with an LSTM). Query, workers
+and budget are read beside the memory, as they are now, by actor and critic alike. It knows no masks
 while it learns; when it acts, invalid entries are left out.
 
 An agent has no state of its own, so the memory is rebuilt from the history at every decision: it
@@ -72,9 +72,11 @@ class MemoryPolicy(RecurrentActorCriticPolicy):
     def __init__(
         self, observation_space: Any, action_space: Any, lr_schedule: Any, **options: Any
     ) -> None:
-        super().__init__(observation_space, action_space, lr_schedule, **options)
+        super().__init__(  # pyright: ignore[reportUnknownMemberType]
+            observation_space, action_space, lr_schedule, **options
+        )
         self.lstm_actor = torch.nn.LSTM(NEWEST_WIDTH, self.lstm_output_dim)
-        self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1.0))
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=lr_schedule(1.0), eps=1e-5)
 
     def logits(
         self, steps: torch.Tensor, taken: torch.Tensor, rest: torch.Tensor
@@ -123,7 +125,7 @@ class RecurrentPPOAgent:
         self._policy = MemoryPolicy(
             row_space(observation_space(slots, steps), newest_step_first),
             action_space(slots),
-            lambda _: 0.0,
+            _no_learning,
             **POLICY,
         )
         read_weights(model, self._policy)
@@ -147,9 +149,9 @@ class RecurrentPPOAgent:
         rest = newest_step_first(observation)[:, NEWEST_WIDTH:].astype(np.float64)
         with torch.no_grad():
             return self._policy.logits(
-                torch.from_numpy(np.concatenate([nothing_yet, history], 1)),
-                torch.from_numpy(steps_taken(observation)),
-                torch.from_numpy(rest),
+                torch.as_tensor(np.concatenate([nothing_yet, history], 1)),
+                torch.as_tensor(steps_taken(observation)),
+                torch.as_tensor(rest),
             )
 
 
@@ -161,7 +163,7 @@ def train_recurrent_ppo(run: TrainingRun) -> dict[str, Any]:
         The card.
     """
     env = FlatVecEnv(ENVS, run.config, newest_step_first)
-    learner = RecurrentPPO(
+    learner: Any = RecurrentPPO(
         MemoryPolicy,
         env,
         seed=run.first_stream,
@@ -203,6 +205,12 @@ class _Memory:
         del values
         states = tensors["hidden"], tensors["cell"]
         self._learner._last_lstm_states = RNNStates(states, states)  # the critic reads the same
+
+
+def _no_learning(left: float) -> float:
+    """A learning-rate schedule for policies that only act."""
+    del left
+    return 0.0
 
 
 def _falling_learning_rate(left: float) -> float:

@@ -11,7 +11,7 @@ pytest.importorskip("stable_baselines3")
 pytest.importorskip("sb3_contrib")
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from small_training import shrink, train
 
 from conductor_gym.agents.base import Observations
@@ -26,7 +26,7 @@ from conductor_gym.agents.flat_env import (
 )
 from conductor_gym.agents.random_valid import RandomValid
 from conductor_gym.agents.reading import steps_taken
-from conductor_gym.agents.recurrent_ppo import MemoryPolicy, RecurrentPPOAgent
+from conductor_gym.agents.recurrent_ppo import RecurrentPPOAgent
 from conductor_gym.agents.training import WEIGHTS
 from conductor_gym.config import EnvConfig
 from conductor_gym.leaderboard.evaluate import Replay, play
@@ -48,10 +48,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]
             shrink(name, patch.setattr)
             made[name] = tmp_path_factory.mktemp(name)
             train(name, made[name], steps=6144)
-            weights = load_file(made[name] / WEIGHTS)
+            weights = load((made[name] / WEIGHTS).read_bytes())
             last = "action_net.weight" if name == "recurrent-ppo" else "q_net.q_net.4.weight"
             weights[last].normal_(generator=torch.Generator().manual_seed(4))
-            save_file(weights, made[name] / WEIGHTS)
+            (made[name] / WEIGHTS).write_bytes(save(weights))
         yield made
 
 
@@ -114,7 +114,7 @@ def test_the_list_holds_every_kind_of_action_once() -> None:
 
 def test_a_listed_action_counts_as_valid_exactly_where_the_environment_charges_nothing() -> None:
     listed = action_list(8)
-    env = FlatVecEnv(len(listed), SETTING.train, everything, listed)
+    env: Any = FlatVecEnv(len(listed), SETTING.train, everything, listed)
     env.seed(3)
     env.reset()
     agent = RandomValid(SETTING)
@@ -183,17 +183,17 @@ def test_the_memory_rebuilt_from_the_history_is_the_one_that_training_carries_al
     models: dict[str, Path],
 ) -> None:
     agent = loaded("recurrent-ppo", models)
-    policy: MemoryPolicy = agent._policy
+    policy: Any = agent._policy
     hidden = torch.zeros((1, 64, policy.lstm_output_dim), dtype=torch.float64)
     states, starts, ages = (hidden, hidden), np.ones(64), set[int]()
     for observation in met():
         steps = steps_taken(observation)
         starts = (steps == 0).astype(np.float64)
         ages |= set(steps.tolist())
-        row = torch.from_numpy(newest_step_first(observation).astype(np.float64))
+        row = torch.as_tensor(newest_step_first(observation).astype(np.float64))
         with torch.no_grad():
             latent, states = policy._process_sequence(
-                row, states, torch.from_numpy(starts), policy.lstm_actor
+                row, states, torch.as_tensor(starts), policy.lstm_actor
             )
             carried = policy.action_net(policy.mlp_extractor.forward_actor(latent))
         rebuilt = torch.cat(agent.logits(observation), 1)

@@ -170,12 +170,12 @@ def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(name: str, tmp_path: 
 def global_state() -> list[Any]:
     """The process's own random state and torch's settings."""
     legacy: Any = np.random.get_state()  # noqa: NPY002
-    checks = torch.distributions.Distribution._validate_args
+    checks = vars(torch.distributions.Distribution)["_validate_args"]
     return [
         random.getstate(),
         legacy[1].tolist(),
         legacy[2],
-        torch.get_rng_state().tolist(),
+        torch.get_rng_state().numpy().tobytes(),
         torch.get_num_threads(),
         checks,
     ]
