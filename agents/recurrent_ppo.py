@@ -3,8 +3,10 @@
 sb3-contrib's RecurrentPPO with the settings of `ppo` where they fit, for one comparison: `ppo`
 reads all past steps at once, this policy is shown the newest step alone and has to remember the
 others (Hausknecht and Stone 2015 for the idea; RecurrentPPO is PPO with an LSTM). Query, workers
-and budget are read beside the memory, as they are now, by actor and critic alike. It knows no masks
-while it learns; when it acts, invalid entries are left out.
+and budget are read beside the memory, as they are now, by actor and critic alike; the columns of
+the workers sum up part of the history (calls, errors, last confidence, agreement with the current
+answer), here as for `ppo`. It knows no masks while it learns; when it acts, invalid entries are
+left out.
 
 An agent has no state of its own, so the memory is rebuilt from the history at every decision: it
 depends on nothing else. RecurrentPPO crashes on a `Dict` with a `MultiDiscrete` part (the width of
@@ -20,6 +22,7 @@ import numpy.typing as npt
 
 from conductor_gym.agents.base import Actions, Observations, Setting
 from conductor_gym.agents.flat_env import NEWEST_WIDTH, FlatVecEnv, newest_step_first, row_space
+from conductor_gym.agents.padded_buffer import PaddedRolloutBuffer
 from conductor_gym.agents.reading import steps_taken
 from conductor_gym.agents.sb3_training import Tensors, learn
 from conductor_gym.agents.training import TrainingRun, keeps_random_state, read_card, read_weights
@@ -172,6 +175,7 @@ def train_recurrent_ppo(run: TrainingRun) -> dict[str, Any]:
         learning_rate=_falling_learning_rate,
         **HYPERPARAMETERS,
     )
+    learner.rollout_buffer = PaddedRolloutBuffer.like(learner.rollout_buffer)
 
     def before_rollout(left: float) -> None:
         learner.ent_coef = ENTROPY_END + (ENTROPY_START - ENTROPY_END) * left

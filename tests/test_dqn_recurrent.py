@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -12,6 +13,8 @@ pytest.importorskip("sb3_contrib")
 
 import torch
 from safetensors.torch import load, save
+from sb3_contrib.common.recurrent.buffers import RecurrentRolloutBuffer
+from sb3_contrib.common.recurrent.type_aliases import RNNStates
 from small_training import shrink, train
 
 from conductor_gym.agents.base import Observations
@@ -24,6 +27,7 @@ from conductor_gym.agents.flat_env import (
     newest_step_first,
     valid_actions,
 )
+from conductor_gym.agents.padded_buffer import PaddedRolloutBuffer
 from conductor_gym.agents.random_valid import RandomValid
 from conductor_gym.agents.reading import steps_taken
 from conductor_gym.agents.recurrent_ppo import RecurrentPPOAgent
@@ -237,3 +241,41 @@ def test_recurrent_ppo_takes_the_highest_valid_entry_of_each_part(models: dict[s
             np.testing.assert_array_equal(taken[:, part], best)
             masked_out += int((own.argmax(axis=1) != best).sum())
     assert masked_out > 0, "somewhere the highest logit should be that of a masked entry"
+
+
+def test_minibatches_are_those_of_sb3_contrib_to_the_last_number() -> None:
+    space = gym.spaces.Box(-1.0, 1.0, (5,), np.float32)
+    plain: Any = RecurrentRolloutBuffer(
+        8, space, gym.spaces.MultiDiscrete([3, 4]), (8, 1, 6, 4), gae_lambda=0.6, n_envs=6
+    )
+    fast: Any = PaddedRolloutBuffer.like(plain)
+    numbers = np.random.default_rng(2)
+    for _ in range(8):
+        states = [torch.as_tensor(numbers.normal(size=(1, 6, 4))) for _ in range(4)]
+        given = (
+            numbers.normal(size=(6, 5)),
+            numbers.integers(0, 3, (6, 2)),
+            numbers.normal(size=6),
+            numbers.random(6) < 0.3,
+            torch.as_tensor(numbers.normal(size=6)),
+            torch.as_tensor(numbers.normal(size=6)),
+        )
+        for buffer in (plain, fast):
+            lstm_states = RNNStates((states[0], states[1]), (states[2], states[3]))
+            buffer.add(*given, lstm_states=lstm_states)
+    values, over = torch.zeros(6), np.zeros(6, bool)
+    made: list[list[Any]] = []
+    for buffer in (plain, fast):
+        buffer.compute_returns_and_advantage(values, over)
+        state = np.random.get_state()  # noqa: NPY002
+        made.append(list(buffer.get(10)))
+        np.random.set_state(state)  # noqa: NPY002
+    assert len(made[0]) == len(made[1]) == 5
+    for ours, theirs in zip(made[1], made[0], strict=True):
+        for name, value in theirs._asdict().items():
+            pairs = [(getattr(ours, name), value)]
+            if name == "lstm_states":
+                pairs = list(zip((*ours[6].pi, *ours[6].vf), (*value.pi, *value.vf), strict=True))
+            for one, other in pairs:
+                assert one.dtype == other.dtype
+                assert torch.equal(one, other), name
