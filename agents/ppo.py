@@ -52,6 +52,7 @@ class PPOAgent:
 
     algorithm: ClassVar[str] = "ppo"
 
+    @keeps_random_state
     def __init__(self, setting: Setting, model: Path) -> None:
         self.card = read_card(self.algorithm, setting, model)
         self._masked = self.algorithm == "maskable-ppo"

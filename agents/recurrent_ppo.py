@@ -122,6 +122,7 @@ class RecurrentPPOAgent:
         ConfigError: A policy of another pool, suite or observation size.
     """
 
+    @keeps_random_state
     def __init__(self, setting: Setting, model: Path) -> None:
         self.card = read_card("recurrent-ppo", setting, model)
         slots, steps = setting.train.max_workers, setting.train.max_steps

@@ -211,7 +211,8 @@ class TrainingRun:
 def keeps_random_state(function: Callable[_Given, _Made]) -> Callable[_Given, _Made]:
     """A function after which the process's own random state is as it was before.
 
-    For trainers: Stable-Baselines3 and others seed Python, numpy and torch when they are built.
+    For trainers, since Stable-Baselines3 seeds Python, numpy and torch, and for whatever builds a
+    network, since torch draws its first weights.
     """
 
     @functools.wraps(function)

@@ -23,10 +23,13 @@ STEPS = 10_240
 
 
 def shrink(name: str, set_attribute: Callable[[Any, str, Any], None]) -> None:
-    """Fewer slots for an agent's trainer, and a checkpoint before every rollout but the first."""
+    """Fewer slots and a small buffer for a trainer; a checkpoint before every rollout but one."""
     module = importlib.import_module(str(agent_card(name).trainer).partition(":")[0])
     if hasattr(module, "ENVS"):
         set_attribute(module, "ENVS", ENVS)
+    given: dict[str, Any] = getattr(module, "HYPERPARAMETERS", {})
+    if "buffer_size" in given:  # small enough to be full before the end
+        set_attribute(module, "HYPERPARAMETERS", given | {"buffer_size": STEPS // 2})
     set_attribute(sb3_training, "ROLLOUTS_PER_CHECKPOINT", 1)
 
 

@@ -195,9 +195,13 @@ def own_state() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("own_state")
-def test_training_leaves_the_process_s_random_state_alone(name: str, tmp_path: Path) -> None:
+def test_training_and_loading_leave_the_process_s_random_state_alone(
+    name: str, tmp_path: Path
+) -> None:
     before = global_state()
     train(name, tmp_path)
+    assert global_state() == before
+    make_agent(name, find_track("paper").setting(0.05), tmp_path)
     assert global_state() == before
 
 
