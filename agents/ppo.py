@@ -12,7 +12,12 @@ import numpy as np
 
 from conductor_gym.agents.base import Actions, Observations, Setting
 from conductor_gym.agents.sb3_training import learn
-from conductor_gym.agents.training import TrainingRun, read_card, read_weights
+from conductor_gym.agents.training import (
+    TrainingRun,
+    keeps_random_state,
+    read_card,
+    read_weights,
+)
 from conductor_gym.spaces import action_space, observation_space
 
 NET_ARCH = (64, 64)
@@ -47,6 +52,7 @@ class PPOAgent:
 
     algorithm: ClassVar[str] = "ppo"
 
+    @keeps_random_state
     def __init__(self, setting: Setting, model: Path) -> None:
         self.card = read_card(self.algorithm, setting, model)
         self._masked = self.algorithm == "maskable-ppo"
@@ -71,6 +77,7 @@ class MaskablePPOAgent(PPOAgent):
     algorithm: ClassVar[str] = "maskable-ppo"
 
 
+@keeps_random_state
 def train_ppo(run: TrainingRun) -> dict[str, Any]:
     """Train a policy and write its folder.
 

@@ -1,56 +1,84 @@
 """Stable-Baselines3's learning loop with our log, and checkpoints from which a killed run goes on.
 
-A checkpoint holds weights, optimizer, both generators that Stable-Baselines3 draws from, and the
-episodes under way, so a run that was killed and resumed ends in the same weights as one that was
-not. It is written between rollouts.
+A checkpoint holds weights, optimizer, both generators that Stable-Baselines3 draws from, the
+episodes under way and what the algorithm itself remembers, so a run that was killed and resumed
+ends in the same weights as one that was not. It is written between rollouts.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import torch
-from stable_baselines3.common.callbacks import BaseCallback
 
-from conductor_gym.agents.training import TrainingRun, bytes_of, put_bytes
+from conductor_gym.agents.training import TrainingRun, bytes_of, keeps_random_state, put_bytes
+from conductor_gym.errors import DataFileError, MissingExtraError
 from conductor_gym.sb3 import ConductorVecEnv
+
+try:
+    import torch
+    from stable_baselines3.common.callbacks import BaseCallback
+except ModuleNotFoundError:
+    raise MissingExtraError("this agent", "rl") from None
 
 ROLLOUTS_PER_CHECKPOINT = 8
 
+Tensors = dict[str, torch.Tensor]
 
+
+class Memory(Protocol):
+    """What an algorithm remembers from one rollout to the next, beside weights and optimizer."""
+
+    def keep(self) -> tuple[Tensors, dict[str, Any]]:
+        """Tensors by name, and the rest as JSON."""
+        ...
+
+    def restore(self, tensors: Tensors, values: dict[str, Any]) -> None:
+        """Put back what `keep` gave."""
+        ...
+
+
+@keeps_random_state
 def learn(
     run: TrainingRun,
     learner: Any,
     env: ConductorVecEnv,
     before_rollout: Callable[[float], None],
+    memory: Memory | None = None,
 ) -> float:
-    """Train an on-policy learner for `run.timesteps`, whole rollouts.
+    """Train a learner for `run.timesteps`, whole rollouts.
 
-    The process's own random state is as before when it returns.
+    The process's own random state and number of threads are as before when it returns.
 
     Args:
         run: The training run.
-        learner: PPO or one that is built like it.
+        learner: An algorithm of Stable-Baselines3.
         env: Its environment.
         before_rollout: Called before each rollout with the share of steps that is left.
+        memory: What else a checkpoint must hold, for algorithms that remember more than PPO.
 
     Returns:
         USD that the calls of all finished episodes cost.
     """
-    before = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     threads = torch.get_num_threads()
+    checks: bool = vars(torch.distributions.Distribution)["_validate_args"]
     # A second thread gains a quarter on idle cores and loses twentyfold on shared ones (measured).
     torch.set_num_threads(1)
+    # To check the numbers of every distribution takes a tenth of the time and changes no result.
+    torch.distributions.Distribution.set_default_validate_args(False)
     try:
         learner.set_random_seed(run.first_stream)
-        loop = _Loop(run, env, before_rollout)
+        loop = _Loop(run, env, before_rollout, memory)
         done = _resume(run, learner, env, loop)
         if done < run.timesteps:
-            learner.learn(run.timesteps - done, callback=loop, reset_num_timesteps=done == 0)
+            learner.learn(
+                run.timesteps - done,
+                callback=loop,
+                log_interval=None,  # the loop reads what is logged; there is no other output
+                reset_num_timesteps=done == 0,
+            )
     finally:
         torch.set_num_threads(threads)
-        np.random.set_state(before[0])  # noqa: NPY002
-        torch.set_rng_state(before[1])
+        torch.distributions.Distribution.set_default_validate_args(checks)
     return loop.spent
 
 
@@ -58,12 +86,17 @@ class _Loop(BaseCallback):
     """Logs a point after each rollout, writes a checkpoint before every eighth."""
 
     def __init__(
-        self, run: TrainingRun, env: ConductorVecEnv, before_rollout: Callable[[float], None]
+        self,
+        run: TrainingRun,
+        env: ConductorVecEnv,
+        before_rollout: Callable[[float], None],
+        memory: Memory | None,
     ) -> None:
         super().__init__()
         self.run = run
         self.env = env
         self.before_rollout = before_rollout
+        self.memory = memory
         self.spent = 0.0
         self.rollouts = 0
         self._returns: list[float] = []
@@ -91,7 +124,7 @@ class _Loop(BaseCallback):
 
 
 def _save(run: TrainingRun, learner: Any, env: ConductorVecEnv, loop: _Loop) -> None:
-    tensors: dict[str, torch.Tensor] = {}
+    tensors: Tensors = {}
     for name, tensor in learner.policy.state_dict().items():
         tensors[f"policy.{name}"] = tensor
     optimizer = learner.policy.optimizer.state_dict()
@@ -105,14 +138,18 @@ def _save(run: TrainingRun, learner: Any, env: ConductorVecEnv, loop: _Loop) -> 
     generator: Any = np.random.get_state(legacy=False)  # noqa: NPY002
     twister = generator.pop("state")
     tensors["numpy"] = bytes_of(np.asarray(twister["key"], np.uint32))
+    remembered: tuple[Tensors, dict[str, Any]] = ({}, {})
+    if loop.memory is not None:
+        remembered = loop.memory.keep()
     run.save_checkpoint(
         learner.num_timesteps,
-        tensors,
+        tensors | {f"memory.{name}": tensor for name, tensor in remembered[0].items()},
         numpy=generator | {"pos": twister["pos"]},
         groups=optimizer["param_groups"],
         updates=learner._n_updates,
         spent=loop.spent,
         rollouts=loop.rollouts,
+        memory=remembered[1],
     )
 
 
@@ -122,26 +159,42 @@ def _resume(run: TrainingRun, learner: Any, env: ConductorVecEnv, loop: _Loop) -
     if found is None:
         return 0
     steps, tensors, values = found
-    learner.policy.load_state_dict(
-        {k.removeprefix("policy."): v for k, v in tensors.items() if k.startswith("policy.")}
-    )
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in tensors.items():
-        if key.startswith("optimizer."):
-            _, number, name = key.split(".")
-            state.setdefault(int(number), {})[name] = tensor
+    try:
+        _put_back(learner, env, loop, tensors, values)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise DataFileError(
+            f"the checkpoint in {run.folder} does not fit this version of {run.agent!r}: {error}. "
+            "Start anew with --fresh."
+        ) from None
+    learner.num_timesteps = steps
+    return steps
+
+
+def _put_back(
+    learner: Any, env: ConductorVecEnv, loop: _Loop, tensors: Tensors, values: dict[str, Any]
+) -> None:
+    learner.policy.load_state_dict(_below("policy.", tensors))
+    state: dict[int, Tensors] = {}
+    for key, tensor in _below("optimizer.", tensors).items():
+        number, name = key.split(".")
+        state.setdefault(int(number), {})[name] = tensor
     learner.policy.optimizer.load_state_dict({"state": state, "param_groups": values["groups"]})
-    learner._last_obs = env.reset()
+    env.reset()
     for name, array in env.engine.state._asdict().items():
         put_bytes(array, tensors[f"episodes.{name}"])
     learner._last_obs = env.look()
     learner._last_episode_starts = tensors["starts"].numpy().astype(bool)
-    learner.num_timesteps = steps
     learner._n_updates = values["updates"]
     loop.spent, loop.rollouts = values["spent"], values["rollouts"]
+    if loop.memory is not None:
+        loop.memory.restore(_below("memory.", tensors), values["memory"])
     torch.set_rng_state(tensors["torch"])
     generator: dict[str, Any] = values["numpy"]
     key = np.frombuffer(tensors["numpy"].numpy().tobytes(), np.uint32)
     generator["state"] = {"key": key, "pos": generator.pop("pos")}
     np.random.set_state(generator)  # noqa: NPY002
-    return steps
+
+
+def _below(prefix: str, tensors: Tensors) -> Tensors:
+    """Those whose name starts with the prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -5,12 +5,14 @@ A model is a folder: `policy.safetensors` (weights), `card.json` (how it was mad
 holds `checkpoint.safetensors`, from which a killed run goes on.
 """
 
+import functools
 import json
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,8 @@ except ModuleNotFoundError:
     raise MissingExtraError("this agent", "rl") from None
 
 Arrays = dict[str, npt.NDArray[Any]]
+_Given = ParamSpec("_Given")
+_Made = TypeVar("_Made")
 
 WEIGHTS = "policy.safetensors"
 CARD = "card.json"
@@ -137,12 +141,9 @@ class TrainingRun:
             tensors = load(content)
             known = self._identity()
             if kept["run"] != known:
-                changed = ", ".join(
-                    sorted(key for key in known if kept["run"].get(key) != known[key])
-                )
                 raise ConfigError(
-                    f"{path} is the checkpoint of another run ({changed} differ). Finish that one "
-                    "with its own settings, or start anew with --fresh."
+                    f"{path} is the checkpoint of another run: {_changes(kept['run'], known)}. "
+                    "Finish that one with its own settings, or start anew with --fresh."
                 )
             self.curve = [(int(steps), float(value)) for steps, value in kept["curve"]]
             self._earlier_s = float(kept["wall_s"])
@@ -191,8 +192,13 @@ class TrainingRun:
             self._writer.close()
         if self.curve:
             _draw_curve(card, self.folder / "curve.png")
-        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        self.forget_checkpoint()
         return card
+
+    def forget_checkpoint(self) -> None:
+        """Remove the checkpoint, and what a kill in the middle of writing one has left."""
+        for path in (self.folder / CHECKPOINT, *self.folder.glob(f".{CHECKPOINT}.*")):
+            path.unlink(missing_ok=True)
 
     def _identity(self) -> dict[str, Any]:
         return {
@@ -201,6 +207,26 @@ class TrainingRun:
             "timesteps": self.timesteps,
             "seed": self.seed,
         }
+
+
+def keeps_random_state(function: Callable[_Given, _Made]) -> Callable[_Given, _Made]:
+    """A function after which the process's own random state is as it was before.
+
+    For trainers, since Stable-Baselines3 seeds Python, numpy and torch, and for whatever builds a
+    network, since torch draws its first weights.
+    """
+
+    @functools.wraps(function)
+    def wrapped(*args: _Given.args, **options: _Given.kwargs) -> _Made:
+        before = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+        try:
+            return function(*args, **options)
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])  # noqa: NPY002
+            torch.set_rng_state(before[2])
+
+    return wrapped
 
 
 def read_card(
@@ -276,6 +302,20 @@ def bytes_of(array: npt.NDArray[Any]) -> torch.Tensor:
 def put_bytes(array: npt.NDArray[Any], kept: torch.Tensor) -> None:
     """Write what `bytes_of` kept back into an array of the same type and shape."""
     array[...] = np.frombuffer(kept.numpy().tobytes(), array.dtype).reshape(array.shape)
+
+
+def _changes(there: dict[str, Any], here: dict[str, Any]) -> str:
+    """What differs between two runs, as ``seed 1 there, 0 here``."""
+    pairs = [
+        (name, old, new)
+        for key in here
+        for name, old, new in (
+            [(key, there.get(key), here[key])]
+            if key != "environment"
+            else [(k, dict(there.get(key) or {}).get(k), v) for k, v in here[key].items()]
+        )
+    ]
+    return ", ".join(f"{name} {old} there, {new} here" for name, old, new in pairs if old != new)
 
 
 def _summary_writer(folder: Path, steps: int) -> Any:

@@ -1,6 +1,5 @@
 """`conductor-gym train`: train an agent on a track's train split."""
 
-import shutil
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,18 +47,26 @@ def train(
     cards: list[dict[str, Any]] = []
     for number in seed or [0]:
         folder = model_folder(models, track, agent, number)
-        if fresh and folder.exists():
-            shutil.rmtree(folder)
         make_folder(folder)  # before the work, not after it
-        if (folder / CHECKPOINT).exists():
-            console.print(f"going on from {folder / CHECKPOINT}")
         title = f"training {agent} on {track}, seed {number}"
         with progress() as bars:
             bar = bars.add_task(title, total=steps)
-
             report = partial(_advance, bars, bar, title)
             run = TrainingRun(agent, setting, folder, steps, number, report, models=models / track)
-            card = teach(run)
+            if fresh:
+                run.forget_checkpoint()
+            if (folder / CHECKPOINT).exists():
+                console.print(f"going on from {folder / CHECKPOINT}")
+            try:
+                card = teach(run)
+            except KeyboardInterrupt:
+                kept = (folder / CHECKPOINT).exists()
+                console.print(
+                    f"{folder / CHECKPOINT} is kept: the same command goes on from there."
+                    if kept
+                    else f"stopped before the first checkpoint in {folder}: nothing is kept."
+                )
+                raise
         last = f", mean return at the end {card['curve'][-1][1]:+.4f}" if card["curve"] else ""
         console.print(
             f"trained {agent} on {track}, seed {number}: {card['timesteps']:,} steps in "
