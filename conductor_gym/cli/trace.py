@@ -91,4 +91,7 @@ def _find(
             f"{source}: steps of your own need --pool, --suite and one --cost-weight (what a cent "
             "is worth is not in a log)."
         )
-    return OwnSteps(source, EnvConfig(pool, suite, split, weights[0]))
+    found = OwnSteps(source, EnvConfig(pool, suite, split, weights[0]))
+    if found.left_out:
+        messages().print(f"left out: {found.left_out:,} episodes of other splits than {split}")
+    return found

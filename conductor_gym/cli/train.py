@@ -58,7 +58,9 @@ def train(
             bar = bars.add_task(title, total=steps)
 
             report = partial(_advance, bars, bar, title)
-            run = TrainingRun(agent, setting, folder, steps, number, report, models=models / track)
+            run = TrainingRun(
+                agent, setting, folder, steps, number, report, models=folder.parent.parent
+            )
             card = teach(run)
         last = f", mean return at the end {card['curve'][-1][1]:+.4f}" if card["curve"] else ""
         console.print(

@@ -18,6 +18,7 @@ from conductor_gym.dynamics.state import Observation, Records
 from conductor_gym.engine import Engine
 from conductor_gym.errors import ConfigError, DataFileError
 from conductor_gym.kernels import OUTCOME_DTYPE
+from conductor_gym.tasks.suite import load_split, load_suite_card
 from conductor_gym.traces.episodes import SIDE_BY_SIDE, Decisions, Episode, play_block
 from conductor_gym.traces.rows import SUBTASK_NAMES, Row
 from conductor_gym.types import CONTEXT_LEVELS, MICROSECONDS, MISSING, NANO_USD, Status
@@ -36,7 +37,8 @@ class OwnSteps:
 
     Attributes:
         name: Of the file.
-        episodes: How many it holds.
+        episodes: How many it holds of the split that is played.
+        left_out: How many it holds of the suite's other splits.
         config: The environment.
         world: What is played.
         columns: What is the same in all rows.
@@ -53,9 +55,11 @@ class OwnSteps:
                 "name one cost weight (--cost-weight): what a cent is worth is not in a log."
             )
         self.path, self.config, self.name = path, config, path.name
+        self._others = _uids_of_other_splits(config)
         self.episodes = sum(1 for _ in self._groups())
+        self.left_out = sum(1 for _ in self._every_group()) - self.episodes
         if not self.episodes:
-            raise DataFileError(f"{path} holds no rows.")
+            raise DataFileError(f"{path} holds no steps of split {config.split!r}.")
         self._engine = Engine(config, min(SIDE_BY_SIDE, self.episodes))
         self.world = self._engine.world
         self.columns: Row = {"agent": path.stem}
@@ -88,17 +92,23 @@ class OwnSteps:
             yield from self._play(block, advance)
 
     def _groups(self) -> Iterator[list[tuple[int, Row]]]:
+        """The episodes of the split that is played."""
+        return (group for group in self._every_group() if group[0][1]["uid"] not in self._others)
+
+    def _every_group(self) -> Iterator[list[tuple[int, Row]]]:
         """Rows of one episode each, with their lines; step 1 starts an episode."""
         group: list[tuple[int, Row]] = []
         for line, row in _read(self.path):
-            step = row.get("step")
+            step, uid = row.get("step"), row.get("uid")
+            if not isinstance(uid, str):
+                raise self._error(line, f"uid must be a text, got {uid!r}")
             if step == 1 and group:
                 yield group
                 group = []
-            if step != len(group) + 1 or (group and row.get("uid") != group[0][1].get("uid")):
+            if step != len(group) + 1 or (group and uid != group[0][1]["uid"]):
                 raise self._error(
                     line,
-                    f"step {step!r} of {row.get('uid')!r} does not follow: the rows of an episode "
+                    f"step {step!r} of {uid!r} does not follow: the rows of an episode "
                     "stand one after the other and are numbered from 1",
                 )
             group.append((line, row))
@@ -238,6 +248,12 @@ def _read(path: Path) -> Iterator[tuple[int, Row]]:
                 yield line, row
     except (OSError, UnicodeDecodeError) as error:
         raise DataFileError(f"{path}: cannot be read ({error}).") from None
+
+
+def _uids_of_other_splits(config: EnvConfig) -> frozenset[str]:
+    names = load_suite_card(config.suite).splits
+    others = [load_split(config.suite, name).uids for name in names if name != config.split]
+    return frozenset(uid for uids in others for uid in uids)
 
 
 def _first_pass(config: EnvConfig) -> dict[str, int]:
