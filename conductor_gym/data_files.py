@@ -3,6 +3,8 @@
 import os
 import tempfile
 import tomllib
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -82,25 +84,40 @@ def make_folder(path: Path) -> None:
         raise DataFileError(f"folder {path} cannot be written.")
 
 
+@contextmanager
+def written_beside(path: Path) -> Generator[Path]:
+    """Give a path to write to, which becomes `path` when all went well and vanishes otherwise.
+
+    Raises:
+        DataFileError: The folder cannot be written.
+    """
+    make_folder(path.parent)
+    beside: Path | None = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix, delete=False
+        ) as file:
+            beside = Path(file.name)
+        yield beside
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        beside.chmod(0o644)
+        beside.replace(path)
+    except OSError as error:
+        raise DataFileError(f"{path}: cannot be written ({error.strerror}).") from None
+    finally:
+        if beside is not None:
+            beside.unlink(missing_ok=True)
+
+
 def write_beside_and_rename(path: Path, content: bytes) -> None:
     """Write a file so that readers see the old one or the new one, never half.
 
     Raises:
         DataFileError: The folder cannot be written.
     """
-    make_folder(path.parent)
-    try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as f:
-            beside = Path(f.name)
-            f.write(content)
-            f.flush()
-            os.fsync(f.fileno())
-        beside.chmod(0o644)
-        beside.replace(path)
-    except OSError as error:
-        raise DataFileError(f"{path}: cannot be written ({error.strerror}).") from None
+    with written_beside(path) as beside:
+        beside.write_bytes(content)
 
 
 FileStamp = tuple[str, int, int]

@@ -174,6 +174,34 @@ class Engine:
             raise InvalidActionError(f"action {action}{where} is out of range. {self._meaning}")
         return results
 
+    def step_told(
+        self, actions: npt.NDArray[np.int64], outcomes: Records, observation: Observation
+    ) -> Records:
+        """Step every slot whose episode is not over, with outcomes that are known.
+
+        What the environment decides by itself stays its own: whether an action is valid and
+        affordable, which part it is about, votes, and the end.
+
+        Args:
+            actions: int64 [n, 3], all in range.
+            outcomes: `OUTCOME_DTYPE` [n], read where a call is made.
+            observation: Arrays of all n slots, all rows are written.
+
+        Returns:
+            `RESULT_DTYPE` [n].
+        """
+        results = np.empty(self.n, RESULT_DTYPE)
+        kernels().step_told(
+            self.world.tables,
+            self.state,
+            np.ascontiguousarray(actions, np.int64),
+            outcomes,
+            results,
+            observation,
+            self._scratch,
+        )
+        return results
+
     def as_actions(self, actions: object, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
         """Actions as int64 [n, 3], from integers of the given shape.
 

@@ -17,6 +17,7 @@ from conductor_gym.workers.fitting import Fitted, Table, fit_outcomes
 from conductor_gym.workers.outcome_rows import rows_of
 from conductor_gym.workers.pool import FittedOn, Pool, list_pools, load_pool
 from conductor_gym.workers.recording_pool import recording_pool
+from conductor_gym.workers.sparse_fit import fit_sparse, sparse_pool
 
 TEXT_COLUMNS = (*range(EMBEDDING_WIDTH), *range(EMBEDDING_WIDTH + N_DOMAINS, QUERY_WIDTH))
 
@@ -51,12 +52,14 @@ class Source:
 
     @property
     def left_out(self) -> int:
-        """Queries without a record of every worker."""
+        """Queries without a record of every worker that are not used."""
+        if self.card.sparse:
+            return 0
         kept = len(self.recording.complete_for(self.card.complete_for))
         return len(self.recording.queries.uids) - kept
 
     def scores(self, split: Split) -> npt.NDArray[np.float64]:
-        """Real scores float64 [queries, workers] of a split, first attempts."""
+        """Real scores float64 [queries, workers] of a split, first attempts; NaN without one."""
         return self.table_of(split).scores[:, :, 0]
 
     def table_of(self, split: Split) -> Table:
@@ -95,7 +98,10 @@ class Source:
 
 
 def find_source(
-    table: str, workers: tuple[str, ...] | None = None, prices: Path | None = None
+    table: str,
+    workers: tuple[str, ...] | None = None,
+    prices: Path | None = None,
+    sparse: bool = False,
 ) -> Source:
     """Find what `fit` and `fidelity` work on.
 
@@ -104,6 +110,7 @@ def find_source(
             a folder of tables or a card.
         workers: Workers to keep; None for all.
         prices: Table of workers with their prices.
+        sparse: Use queries that only some workers have a record of, too.
 
     Raises:
         ConfigError: A simulated pool.
@@ -131,7 +138,9 @@ def find_source(
         name = table
         pool = recording_pool(name, workers, prices, assume_prices=True)
     recording = load_recording(name)
-    card = RecordedCard(recording=name, complete_for=pool.worker_names)
+    card = RecordedCard(recording=name, sparse=True)
+    if not sparse:
+        card = RecordedCard(recording=name, complete_for=pool.worker_names)
     return Source(table, pool, recording, card)
 
 
@@ -152,14 +161,16 @@ def fit_source(source: Source, split: str, name: str) -> tuple[Pool, Fitted]:
             f"Known: {', '.join(source.recording.card.shares)}."
         )
     data = source.split(split)
-    fitted = fit_outcomes(source.table_of(data))
+    sparse, found = source.card.sparse, source.table_of(data)
+    fitted = fit_sparse(found) if sparse else fit_outcomes(found)
     fitted_on = FittedOn(
         table=source.table,
         split=split,
         queries=len(data.uids),
         content=source.recording.content_hash(),
     )
-    return fitted_pool(name, source.pool, data.domains, fitted, fitted_on), fitted
+    make = sparse_pool if sparse else fitted_pool
+    return make(name, source.pool, data.domains, fitted, fitted_on), fitted
 
 
 def write_pool(pool: Pool, path: Path) -> None:

@@ -27,7 +27,7 @@ from conductor_gym.workers.margin import document_loss, standard_margin
 from conductor_gym.workers.recorded import recorded_call
 from conductor_gym.workers.simulated import mean_below_cap, mean_length, simulate_call
 
-_CALL = int(Fate.CALL)
+_CALL, _OK = int(Fate.CALL), int(Status.OK)
 _NO_OUTCOME = CallOutcome(int(Status.OK), MISSING, MISSING, -1.0, MISSING, 0, 0, 0, 0, 0.0, 0.0)
 _SOLVE = int(Subtask.SOLVE)
 _N_LEVELS, _N_SUBTASKS = N_LEVELS, N_SUBTASKS
@@ -45,6 +45,16 @@ SOLVES_DTYPE = np.dtype(
 )
 
 
+OUTCOME_DTYPE = np.dtype(
+    [
+        (name, np.float64 if name in ("confidence", "score", "luck") else np.int64)
+        for name in CallOutcome._fields
+    ],
+    align=True,
+)
+"""One `CallOutcome` as a record."""
+
+
 class Kernels(NamedTuple):
     """The compiled loops.
 
@@ -54,6 +64,9 @@ class Kernels(NamedTuple):
         step: ``(tables, simulated, recorded, state, actions, restart, results, observation,
             scratch)`` steps every slot whose episode is not over. Returns -1, or a slot whose
             action is outside the action space, and then nothing has moved.
+        step_told: ``(tables, state, actions, outcomes, results, observation, scratch)`` steps
+            every slot whose episode is not over; what calls come back with is given, and actions
+            are in range.
         first_solves: ``(tables, simulated, recorded, state, slots, level, solves, scratch)`` looks
             at what each worker's first solve of the whole would give, without making it.
         expected_solves: ``(tables, simulated, state, slots, level, solves, scratch)`` looks at
@@ -63,6 +76,7 @@ class Kernels(NamedTuple):
     start: Callable[..., None]
     look: Callable[..., None]
     step: Callable[..., int]
+    step_told: Callable[..., None]
     first_solves: Callable[..., None]
     expected_solves: Callable[..., None]
 
@@ -173,6 +187,45 @@ def kernels() -> Kernels:
         return -1
 
     @cached_njit
+    def step_told(
+        tables: Any,
+        state: Any,
+        actions: Any,
+        outcomes: Any,
+        results: Any,
+        observation: Any,
+        scratch: Any,
+    ) -> None:
+        _ = fingerprint
+        rows, call = flat(observation), scratch.calls[0]
+        for slot in range(state.episodes.shape[0]):
+            episode, steps, result = state.episodes[slot], state.steps[slot], results[slot]
+            result.reward = 0.0
+            if episode.over == 0:
+                worker, subtask, level = actions[slot]
+                plan_call(tables, episode, steps, worker, subtask, level, call)
+                outcome = _NO_OUTCOME
+                if call.fate == _CALL:
+                    told = outcomes[slot]
+                    outcome = CallOutcome(
+                        told.status,
+                        call.part if told.status == _OK else MISSING,
+                        told.answer,
+                        told.confidence,
+                        told.verdict,
+                        told.tokens_in,
+                        told.tokens_out,
+                        told.cost,
+                        told.latency,
+                        told.score,
+                        told.luck,
+                    )
+                result.reward = apply_outcome(tables, episode, steps, call, outcome)
+                show_step(tables, state, slot)
+            observe(tables, state, slot, rows)
+            tell_result(episode, steps, result)
+
+    @cached_njit
     def first_solves(
         tables: Any,
         simulated: Any,
@@ -241,4 +294,4 @@ def kernels() -> Kernels:
                 row.cost = (call.tokens_in * worker.price_in + length * worker.price_out) / 1000
                 row.latency += traits.per_token * length
 
-    return Kernels(start, look, step, first_solves, expected_solves)
+    return Kernels(start, look, step, step_told, first_solves, expected_solves)

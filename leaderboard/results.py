@@ -286,6 +286,7 @@ def result_path(
     ``FOLDER/TRACK/AGENT.json``, with a colon made a dash, ``AGENT.seed-J.json`` for trained agents;
     low and high in folders of that name below the track's.
     """
+    track = track.removesuffix(".toml").rpartition("/")[2]  # a track of one's own is a path
     inside = folder / track if assumptions in (None, "mid") else folder / track / assumptions
     seed = "" if training_seed is None else f".seed-{training_seed}"
     return inside / f"{agent.replace(':', '-').replace('/', '-')}{seed}.json"

@@ -117,11 +117,14 @@ def tracks() -> dict[str, Track]:
 
 
 def find_track(name: str) -> Track:
-    """One track by name.
+    """One track by name, or one of your own by the path to its TOML file.
 
     Raises:
         UnknownNameError: No such track.
+        DataFileError: A broken file.
     """
+    if name.endswith(".toml"):
+        return load_toml(Path(name), Track)
     if name not in tracks():
-        raise unknown_name("track", name, tracks(), "See `conductor-gym list tracks`.")
+        raise unknown_name("track", name, tracks(), "A path to your own .toml file works too.")
     return tracks()[name]

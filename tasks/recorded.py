@@ -45,7 +45,10 @@ def recorded_split(suite: str, card: RecordedCard, split: str, salt: str = "") -
         DataFileError: Missing or broken files, or too few queries.
     """
     recording = load_recording(card.recording)
-    rows = recording.complete_for(card.complete_for or recording.outcomes.workers)
+    if card.sparse:
+        rows = recording.told_by_any()
+    else:
+        rows = recording.complete_for(card.complete_for or recording.outcomes.workers)
     told = recording.queries
     merged = merged_domains(list(told.domains))
     domains = tuple(sorted(set(merged.values())))
@@ -66,7 +69,8 @@ def recorded_split(suite: str, card: RecordedCard, split: str, salt: str = "") -
         raise DataFileError(
             f"{recording.card.query_files[0]}: {len(rows)} queries with a record of every worker "
             f"leave none for split {split!r}. {found.workers[fewest]!r} has the fewest, "
-            f"{counts[fewest]}: leave it out under `complete_for` of a suite file, or add queries."
+            f"{counts[fewest]}: leave it out under `complete_for` of a suite file, or add queries. "
+            "A log of one worker a query: see docs/traces.md."
         )
     return _split(suite, split, recording, domains, merged, chosen)
 

@@ -78,14 +78,19 @@ class RecordedCard(StrictModel):
         recording: Shipped recording, or a path to a table, a folder of tables or a card.
         complete_for: Workers of whom every query must have a record; none: all workers.
         shares: Share of the queries by split; empty: the recording's.
+        sparse: Whether queries count that any worker has a record of. No recorded pool can replay
+            them; a simulated pool, fitted with ``--sparse``, can play on them.
     """
 
     recording: str
     complete_for: tuple[str, ...] = ()
+    sparse: bool = False
     shares: dict[str, Annotated[float, Field(gt=0, lt=1)]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _shares_are_whole(self) -> Self:
+        if self.sparse and self.complete_for:
+            raise ValueError("give either sparse or complete_for")
         if self.shares and abs(sum(self.shares.values()) - 1.0) > 1e-9:
             raise ValueError("shares must add up to 1")
         return self

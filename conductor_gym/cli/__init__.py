@@ -15,6 +15,7 @@ from conductor_gym.cli.lists import list_
 from conductor_gym.cli.play import play
 from conductor_gym.cli.report import report
 from conductor_gym.cli.run import run
+from conductor_gym.cli.trace import trace
 from conductor_gym.cli.train import train
 from conductor_gym.errors import ConductorError
 from conductor_gym.version import __version__
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (play, run, train, report, fetch, benchmark, fit, fidelity):
+for command in (play, run, train, report, trace, fetch, benchmark, fit, fidelity):
     app.command()(command)
 app.command("list")(list_)
 

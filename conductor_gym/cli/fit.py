@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import numpy.typing as npt
 import typer
 from rich.table import Table
 
@@ -36,6 +38,14 @@ def fit(
     workers: Workers = None,
     prices: Prices = None,
     split: Annotated[str, typer.Option(help="Split that is fitted.")] = "train",
+    sparse: Annotated[
+        bool,
+        typer.Option(
+            "--sparse",
+            help="Use queries that only some workers have a record of, too: a log of one worker a "
+            "query. What workers share is then assumed.",
+        ),
+    ] = False,
 ) -> None:
     """Fit a simulated pool to recorded single calls."""
     from conductor_gym.errors import ConfigError
@@ -45,10 +55,17 @@ def fit(
         raise ConfigError(f"--out must end in .toml, got {str(out)!r}.")
     console = messages()
     with console.status(f"reading {table}"):
-        source = find_source(table, named(workers), prices)
+        source = find_source(table, named(workers), prices, sparse)
     with console.status(f"fitting {table}, split {split}"):
         pool, fitted = fit_source(source, split, out.stem)
     write_pool(pool, out)
+    if sparse:
+        _tell_sparse(source.scores(source.split(split)), pool.worker_names)
+        console.print(
+            "what workers share and what text tells is assumed: see what hangs on it with "
+            f"--assumptions all (docs/traces.md)\n-> {out}"
+        )
+        return
 
     view = Table("worker", "accuracy", "loading [±]", show_edge=False, pad_edge=False)
     shared = (fitted.shared.loadings**2).sum(axis=2).mean(axis=0)
@@ -94,3 +111,10 @@ def fit(
         f'play on it: gym.make("Conductor-v0", pool="{out}", suite="{source.table}"'
         f"{f', max_workers={len(pool.workers)}' if len(pool.workers) > 8 else ''})"
     )
+
+
+def _tell_sparse(scores: npt.NDArray[np.float64], workers: tuple[str, ...]) -> None:
+    view = Table("worker", "calls", "mean score", show_edge=False, pad_edge=False)
+    for name, column in zip(workers, scores.T, strict=True):
+        view.add_row(name, f"{np.isfinite(column).sum():,}", f"{np.nanmean(column):.3f}")
+    tables().print(view)

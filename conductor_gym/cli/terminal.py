@@ -55,6 +55,7 @@ def print_json(value: Any) -> None:
 
 def model_folder(models: Path, track: str, agent: str, seed: int = 0) -> Path:
     """Where `train` keeps a model and `run` looks for it."""
+    track = track.removesuffix(".toml").rpartition("/")[2]  # a track of one's own is a path
     return models / track / agent / f"seed-{seed}"
 
 

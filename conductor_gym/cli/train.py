@@ -52,7 +52,9 @@ def train(
         with progress() as bars:
             bar = bars.add_task(title, total=steps)
             report = partial(_advance, bars, bar, title)
-            run = TrainingRun(agent, setting, folder, steps, number, report, models=models / track)
+            run = TrainingRun(
+                agent, setting, folder, steps, number, report, models=folder.parent.parent
+            )
             if fresh:
                 run.forget_checkpoint()
             if (folder / CHECKPOINT).exists():

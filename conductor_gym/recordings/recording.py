@@ -54,6 +54,10 @@ class Recording:
                 )
         return np.flatnonzero(first.all(axis=1))
 
+    def told_by_any(self) -> npt.NDArray[np.int64]:
+        """Rows of the queries with a first attempt of at least one worker."""
+        return np.flatnonzero(np.isfinite(self.outcomes.score[:, :, 0]).any(axis=1))
+
     def column(self, worker: str) -> int:
         """Position of a worker.
 

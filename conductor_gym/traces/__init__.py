@@ -1,0 +1,1 @@
+"""Traces: the steps of episodes as rows, as files and as Minari datasets."""
