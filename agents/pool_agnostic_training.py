@@ -27,15 +27,15 @@ from conductor_gym.types import NANO_USD
 from conductor_gym.workers.pool import load_pool
 from conductor_gym.world import join
 
-POOLS, SLOTS = 32, 32
+POOLS, SLOTS = 32, 16
 """Training pools, and episodes side by side on each."""
-STEPS, MINIBATCH, EPOCHS = 16, 2048, 4
+STEPS, MINIBATCH, EPOCHS = 16, 1024, 4
 LEARNING_RATE = 3e-3
 """Falls linearly to 0."""
 ENTROPY_START, ENTROPY_END = 0.03, 0.002
 """The entropy coefficient falls linearly."""
 GAE_LAMBDA, CLIP, VALUE_WEIGHT, MAX_NORM = 0.6, 0.2, 0.5, 0.5
-ROLLOUTS_PER_CHECKPOINT = 8
+ROLLOUTS_PER_CHECKPOINT = 16
 
 
 class Playground:

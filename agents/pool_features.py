@@ -12,7 +12,15 @@ import numpy.typing as npt
 
 from conductor_gym.agents.base import Observations
 from conductor_gym.agents.pool_calibration import Calibration
-from conductor_gym.agents.reading import document_level, domain
+from conductor_gym.agents.reading import (
+    document_level,
+    domain,
+    has_answer,
+    may,
+    parts_done,
+    parts_open,
+    steps_taken,
+)
 from conductor_gym.spaces import (
     BUDGET_COLUMNS,
     EMBEDDING_WIDTH,
@@ -28,7 +36,11 @@ Floats = npt.NDArray[np.float32]
 WORTH = slice(len(WORKER_COLUMNS), len(WORKER_COLUMNS) + N_LEVELS)
 """Columns of a slot that hold the calibrated utility of a single call, by context level."""
 SLOT_WIDTH = WORTH.stop + 5 + N_SUBTASKS + 8
-COMMON_WIDTH = 8 + 1 + N_LEVELS + 3 * N_SUBTASKS + 6 + 7
+PIPELINE = slice(0, N_SUBTASKS)
+"""Columns of what all slots share that hold the next subtask of a static pipeline, one-hot."""
+COMMON_WIDTH = N_SUBTASKS + 8 + 1 + N_LEVELS + 3 * N_SUBTASKS + 6 + 7
+PLANS = 2
+"""Plans that the static pipeline tries."""
 
 _CALLS = WORKER_COLUMNS.index("calls")
 _WROTE = WORKER_COLUMNS.index("wrote_current_answer")
@@ -96,6 +108,7 @@ def features(
         *past.verdicts.T,
     ]
     common = [
+        np.eye(N_SUBTASKS, dtype=np.float32)[_pipeline(observation)],
         budget,
         observation["query"][:, documents : documents + 1],
         np.eye(N_LEVELS, dtype=np.float32)[size],
@@ -111,6 +124,17 @@ def features(
         present,
         mask,
     )
+
+
+def _pipeline(observation: Observations) -> npt.NDArray[np.int64]:
+    """What a static pipeline would do next, int64 [n]: divide where there are parts."""
+    opened = (parts_open(observation) > 0) | (parts_done(observation) > 0)
+    untouched = ~opened & (steps_taken(observation) < PLANS)
+    subtask = np.full(len(opened), Subtask.SOLVE, np.int64)
+    subtask[may(observation, Subtask.PLAN) & untouched] = Subtask.PLAN
+    subtask[opened & (parts_open(observation) == 0)] = Subtask.AGGREGATE
+    subtask[has_answer(observation)] = Subtask.SUBMIT
+    return subtask
 
 
 class _Past:

@@ -5,8 +5,8 @@ what all slots share. Actions are chosen one after the other: the subtask from t
 the worker given the subtask, the context level given both, so that "verify with A, or else solve
 with B" can be said. (Zaheer et al. 2017, Deep Sets, arXiv 1703.06114.)
 
-The calibrated utility of a single call goes to the worker and level logits directly as well, with a
-learned weight for each subtask, so that training starts near the best worker for the domain.
+Training starts near a static pipeline: the next subtask of one adds to the subtask logits, and the
+calibrated utility of a single call to the worker and level logits, each with a learned weight.
 """
 
 import math
@@ -16,14 +16,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from conductor_gym.agents.pool_features import COMMON_WIDTH, SLOT_WIDTH, WORTH, Features
+from conductor_gym.agents.pool_features import (
+    COMMON_WIDTH,
+    PIPELINE,
+    SLOT_WIDTH,
+    WORTH,
+    Features,
+)
 from conductor_gym.types import N_LEVELS, N_SUBTASKS, Subtask
 
 WIDTH, SLOT_HIDDEN = 64, 32
 """Units of a layer: of what all slots share, and of each slot, of which there are eight."""
 TRUST = 20.0
 """First weight of a single call's utility in the logits of `solve`."""
+LEAN = 2.0
+"""First weight of a static pipeline's next subtask in the logits."""
 _NEVER = -1e9
+_BY_THE_BEST = [Subtask.PLAN, Subtask.AGGREGATE]
 _NEEDS_NO_WORKER = (Subtask.VOTE, Subtask.SUBMIT)
 
 
@@ -89,6 +98,7 @@ class PoolPolicy(nn.Module):
             self.value_out = nn.Linear(wide, 1)
             self.given_subtask = nn.Embedding(N_SUBTASKS, 2 * narrow)
             self.trust = nn.Embedding(N_SUBTASKS, 2)
+            self.lean = nn.Linear(1, 1, bias=False)
         self.to_empty(device="cpu")
         self._fill(generator)
 
@@ -121,6 +131,7 @@ class PoolPolicy(nn.Module):
             return given, log_probs[rows, given], entropy
 
         logits = self.subtask_out(torch.relu(self.subtask_mid(pooled)))
+        logits = logits + self.lean.weight * inputs.common[:, PIPELINE]
         # A slot with no worker left to ask leaves submit; its mask would be empty.
         someone = torch.any(masks[0], dim=1, keepdim=True)
         asked = None if actions is None else actions[:, 1]
@@ -164,12 +175,14 @@ class PoolPolicy(nn.Module):
             for name, layer in self.named_children():
                 weight: Any = layer.weight
                 weight.zero_()
-                if isinstance(layer, nn.Linear):
+                if isinstance(layer, nn.Linear) and layer is not self.lean:
                     layer.bias.zero_()
                     if generator is not None:
                         gain = small[name] if name in small else math.sqrt(2.0)
                         nn.init.orthogonal_(weight, gain, generator=generator)
+            self.lean.weight.fill_(LEAN)
             self.trust.weight[Subtask.SOLVE] = TRUST
+            self.trust.weight[_BY_THE_BEST, 0] = TRUST
 
 
 def _pick(log_probs: Tensor, generator: torch.Generator | None, greedy: bool) -> Tensor:
