@@ -16,7 +16,9 @@ from conductor_gym.agents.reading import (
     document_level,
     domain,
     has_answer,
+    level_of,
     may,
+    output_tokens,
     parts_done,
     parts_open,
     steps_taken,
@@ -38,7 +40,9 @@ WORTH = slice(len(WORKER_COLUMNS), len(WORKER_COLUMNS) + N_LEVELS)
 SLOT_WIDTH = WORTH.stop + 5 + N_SUBTASKS + 8
 PIPELINE = slice(0, N_SUBTASKS)
 """Columns of what all slots share that hold the next subtask of a static pipeline, one-hot."""
-COMMON_WIDTH = N_SUBTASKS + 8 + 1 + N_LEVELS + 3 * N_SUBTASKS + 6 + 7
+SHOWN = slice(N_SUBTASKS, N_SUBTASKS + N_LEVELS)
+"""Columns of it that hold the lowest context level that shows all that was written, one-hot."""
+COMMON_WIDTH = N_SUBTASKS + N_LEVELS + 8 + 1 + N_LEVELS + 3 * N_SUBTASKS + 6 + 7
 PLANS = 2
 """Plans that the static pipeline tries."""
 
@@ -109,6 +113,7 @@ def features(
     ]
     common = [
         np.eye(N_SUBTASKS, dtype=np.float32)[_pipeline(observation)],
+        np.eye(N_LEVELS, dtype=np.float32)[level_of(1.001 * output_tokens(observation))],
         budget,
         observation["query"][:, documents : documents + 1],
         np.eye(N_LEVELS, dtype=np.float32)[size],

@@ -19,6 +19,7 @@ from torch.nn import functional
 from conductor_gym.agents.pool_features import (
     COMMON_WIDTH,
     PIPELINE,
+    SHOWN,
     SLOT_WIDTH,
     WORTH,
     Features,
@@ -29,10 +30,11 @@ WIDTH, SLOT_HIDDEN = 64, 32
 """Units of a layer: of what all slots share, and of each slot, of which there are eight."""
 TRUST = 20.0
 """First weight of a single call's utility in the logits of `solve`."""
-LEAN = 2.0
-"""First weight of a static pipeline's next subtask in the logits."""
+LEAN = 3.0
+"""First weight of a static pipeline's next subtask and context level in the logits."""
 _NEVER = -1e9
 _BY_THE_BEST = [Subtask.PLAN, Subtask.AGGREGATE]
+_LOOKS_BACK = [Subtask.VERIFY, Subtask.REVISE, Subtask.AGGREGATE]
 _NEEDS_NO_WORKER = (Subtask.VOTE, Subtask.SUBMIT)
 
 
@@ -97,7 +99,7 @@ class PoolPolicy(nn.Module):
             self.value_mid = nn.Linear(wide, wide)
             self.value_out = nn.Linear(wide, 1)
             self.given_subtask = nn.Embedding(N_SUBTASKS, 2 * narrow)
-            self.trust = nn.Embedding(N_SUBTASKS, 2)
+            self.trust = nn.Embedding(N_SUBTASKS, 3)
             self.lean = nn.Linear(1, 1, bias=False)
         self.to_empty(device="cpu")
         self._fill(generator)
@@ -146,7 +148,8 @@ class PoolPolicy(nn.Module):
         worker, worker_log_prob, worker_entropy = choose(logits, masks[0] | ~someone, asked)
 
         logits = self.level_out(torch.relu(self.level_mid(slots[rows, worker]) + given_level))
-        logits = logits + trust[:, 1:] * worth[rows, worker]
+        logits = logits + trust[:, 1:2] * worth[rows, worker]
+        logits = logits + trust[:, 2:] * inputs.common[:, SHOWN]
         asked = None if actions is None else actions[:, 2]
         level, level_log_prob, level_entropy = choose(logits, masks[2], asked)
 
@@ -181,8 +184,9 @@ class PoolPolicy(nn.Module):
                         gain = small[name] if name in small else math.sqrt(2.0)
                         nn.init.orthogonal_(weight, gain, generator=generator)
             self.lean.weight.fill_(LEAN)
-            self.trust.weight[Subtask.SOLVE] = TRUST
+            self.trust.weight[Subtask.SOLVE, :2] = TRUST
             self.trust.weight[_BY_THE_BEST, 0] = TRUST
+            self.trust.weight[_LOOKS_BACK, 2] = LEAN
 
 
 def _pick(log_probs: Tensor, generator: torch.Generator | None, greedy: bool) -> Tensor:
