@@ -6,7 +6,7 @@ per episode and observed, so one policy traces the whole frontier.
 """
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -22,23 +22,54 @@ from conductor_gym.spaces import action_space, observation_space
 
 NET_ARCH = (64, 64)
 ENVS = 1024
-LEARNING_RATE = 3e-3
-"""Falls linearly to 0."""
-ENTROPY_START, ENTROPY_END = 0.03, 0.002
-"""The entropy coefficient falls linearly: acting on answers pays only once both halves of it, the
-second opinion and what to do with it, have been tried together."""
-HYPERPARAMETERS: dict[str, Any] = {
-    "n_steps": 16,
-    "batch_size": 2048,
-    "n_epochs": 4,
-    "gamma": 1.0,
-    "gae_lambda": 0.6,
-    "vf_coef": 0.5,
-}
+
+
+class Tuning(NamedTuple):
+    """Hyperparameters of a run; gamma is 1, so that the return is the utility.
+
+    Attributes:
+        learning_rate: At the start; it falls linearly to 0.
+        entropy_start: Entropy coefficient at the start.
+        entropy_end: At the end; it falls linearly. Acting on answers pays only once both halves of
+            it, the second opinion and what to do with it, have been tried together.
+        sb3: The rest, as Stable-Baselines3 names it.
+    """
+
+    learning_rate: float
+    entropy_start: float
+    entropy_end: float
+    sb3: dict[str, Any]
+
+
+FROM_SCRATCH = Tuning(
+    3e-3,
+    0.03,
+    0.002,
+    {"n_steps": 16, "batch_size": 2048, "n_epochs": 4, "gae_lambda": 0.6, "vf_coef": 0.5},
+)
 """Chosen on the dev split of track paper."""
 
 
-class PPOAgent:
+class Greedy:
+    """An agent that takes a policy's most likely actions.
+
+    Args:
+        policy: As `new_policy` makes it.
+        masked: Whether it chooses among valid actions only.
+    """
+
+    def __init__(self, policy: Any, masked: bool = True) -> None:
+        self.policy = policy
+        self.masked = masked
+
+    def act(self, observation: Observations) -> Actions:
+        """See `Agent.act`."""
+        options = {"action_masks": observation["action_mask"]} if self.masked else {}
+        chosen, _ = self.policy.predict(observation, deterministic=True, **options)
+        return np.asarray(chosen, np.int64)
+
+
+class PPOAgent(Greedy):
     """A policy that PPO trained, acting greedily.
 
     Args:
@@ -55,20 +86,9 @@ class PPOAgent:
     @keeps_random_state
     def __init__(self, setting: Setting, model: Path) -> None:
         self.card = read_card(self.algorithm, setting, model)
-        self._masked = self.algorithm == "maskable-ppo"
-        self._policy: Any = _policy_class(self.algorithm)(
-            observation_space(setting.train.max_workers, setting.train.max_steps),
-            action_space(setting.train.max_workers),
-            _no_learning,
-            net_arch=list(NET_ARCH),
-        )
-        read_weights(model, self._policy)
-
-    def act(self, observation: Observations) -> Actions:
-        """See `Agent.act`."""
-        options = {"action_masks": observation["action_mask"]} if self._masked else {}
-        chosen, _ = self._policy.predict(observation, deterministic=True, **options)
-        return np.asarray(chosen, np.int64)
+        masked, train = self.algorithm != "ppo", setting.train
+        super().__init__(new_policy(train.max_workers, train.max_steps, masked), masked)
+        read_weights(model, self.policy)
 
 
 class MaskablePPOAgent(PPOAgent):
@@ -79,26 +99,51 @@ class MaskablePPOAgent(PPOAgent):
 
 @keeps_random_state
 def train_ppo(run: TrainingRun) -> dict[str, Any]:
-    """Train a policy and write its folder.
+    """Train a policy from scratch and write its folder.
+
+    Returns:
+        The card.
+    """
+    return train_with(run, FROM_SCRATCH, masked=run.agent == "maskable-ppo")
+
+
+def train_with(
+    run: TrainingRun, tuning: Tuning, masked: bool, start: Path | None = None, **more: Any
+) -> dict[str, Any]:
+    """Train a policy under some hyperparameters and write its folder.
+
+    Args:
+        run: The training run.
+        tuning: The hyperparameters.
+        masked: Whether the algorithm is MaskablePPO.
+        start: Folder of a model to go on from.
+        **more: What else belongs on the card.
 
     Returns:
         The card.
     """
     from conductor_gym.sb3 import ConductorVecEnv
 
+    def falling(left: float) -> float:
+        return tuning.learning_rate * left
+
     env = ConductorVecEnv(ENVS, run.config)
-    learner = _algorithm_class(run.agent)(
+    learner = _algorithm_class(masked)(
         "MultiInputPolicy",
         env,
         seed=run.first_stream,
         policy_kwargs={"net_arch": list(NET_ARCH)},
         device="cpu",
-        learning_rate=_falling_learning_rate,
-        **HYPERPARAMETERS,
+        learning_rate=falling,
+        gamma=1.0,
+        **tuning.sb3,
     )
+    if start is not None:
+        read_weights(start, learner.policy)
 
     def before_rollout(left: float) -> None:
-        learner.ent_coef = ENTROPY_END + (ENTROPY_START - ENTROPY_END) * left
+        end = tuning.entropy_end
+        learner.ent_coef = end + (tuning.entropy_start - end) * left
 
     spent = learn(run, learner, env, before_rollout)
     return run.finish(
@@ -107,11 +152,35 @@ def train_ppo(run: TrainingRun) -> dict[str, Any]:
         {
             "envs": ENVS,
             "net_arch": list(NET_ARCH),
-            "learning_rate": LEARNING_RATE,
-            "ent_coef": [ENTROPY_START, ENTROPY_END],
-            **HYPERPARAMETERS,
+            "learning_rate": tuning.learning_rate,
+            "ent_coef": [tuning.entropy_start, tuning.entropy_end],
+            "gamma": 1.0,
+            **tuning.sb3,
         },
         calls_usd=spent,
+        **more,
+    )
+
+
+def new_policy(max_workers: int, max_steps: int, masked: bool = True) -> Any:
+    """A policy of the shape that is trained here, which only acts.
+
+    Args:
+        max_workers: Worker slots.
+        max_steps: Steps of an episode.
+        masked: Whether it is one of MaskablePPO.
+    """
+    if masked:
+        from sb3_contrib.common.maskable.policies import (
+            MaskableMultiInputActorCriticPolicy as Policy,
+        )
+    else:
+        from stable_baselines3.common.policies import MultiInputActorCriticPolicy as Policy
+    return Policy(
+        observation_space(max_workers, max_steps),
+        action_space(max_workers),
+        _no_learning,
+        net_arch=list(NET_ARCH),
     )
 
 
@@ -121,25 +190,11 @@ def _no_learning(progress: float) -> float:
     return 0.0
 
 
-def _falling_learning_rate(left: float) -> float:
-    return LEARNING_RATE * left
+def _algorithm_class(masked: bool) -> Any:
+    if masked:
+        from sb3_contrib import MaskablePPO
 
+        return MaskablePPO
+    from stable_baselines3 import PPO
 
-def _policy_class(algorithm: str) -> Any:
-    if algorithm == "ppo":
-        from stable_baselines3.common.policies import MultiInputActorCriticPolicy
-
-        return MultiInputActorCriticPolicy
-    from sb3_contrib.common.maskable.policies import MaskableMultiInputActorCriticPolicy
-
-    return MaskableMultiInputActorCriticPolicy
-
-
-def _algorithm_class(algorithm: str) -> Any:
-    if algorithm == "ppo":
-        from stable_baselines3 import PPO
-
-        return PPO
-    from sb3_contrib import MaskablePPO
-
-    return MaskablePPO
+    return PPO
