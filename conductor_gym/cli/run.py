@@ -13,6 +13,7 @@ from conductor_gym.cli.terminal import (
     AsJson,
     ResultsFolder,
     messages,
+    models_of,
     print_json,
     progress,
     trained_seeds,
@@ -127,8 +128,9 @@ def _jobs(
             continue
         folders = [model] if model is not None else trained_seeds(models, track, name)
         if not folders:
+            place = models_of(models, track, name)
             message = (
-                f"{name} is not trained on track {track}: no model under {models / track / name}. "
+                f"{name} is not trained on track {track}: no model under {place}. "
                 f"`conductor-gym train {name} --track {track}` makes one, or name its folder with "
                 "--model."
             )

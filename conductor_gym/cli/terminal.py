@@ -53,14 +53,19 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=1))
 
 
-def model_folder(models: Path, track: str, agent: str, seed: int = 0) -> Path:
-    """Where `train` keeps a model and `run` looks for it."""
+def models_of(models: Path, track: str, agent: str) -> Path:
+    """Where the models of an agent are kept, one folder a training seed."""
     track = track.removesuffix(".toml").rpartition("/")[2]  # a track of one's own is a path
-    return models / track / agent / f"seed-{seed}"
+    return models / track / agent
+
+
+def model_folder(models: Path, track: str, agent: str, seed: int) -> Path:
+    """Where `train` keeps a model and `run` looks for it."""
+    return models_of(models, track, agent) / f"seed-{seed}"
 
 
 def trained_seeds(models: Path, track: str, agent: str) -> list[Path]:
     """Folders of an agent's finished models, one a training seed, in their order."""
-    found = (models / track / agent).glob("seed-*/card.json")
+    found = models_of(models, track, agent).glob("seed-*/card.json")
     numbers = {path.parent.name.removeprefix("seed-"): path.parent for path in found}
     return [numbers[name] for name in sorted(filter(str.isdecimal, numbers), key=int)]
