@@ -306,16 +306,9 @@ def put_bytes(array: npt.NDArray[Any], kept: torch.Tensor) -> None:
 
 def _changes(there: dict[str, Any], here: dict[str, Any]) -> str:
     """What differs between two runs, as ``seed 1 there, 0 here``."""
-    pairs = [
-        (name, old, new)
-        for key in here
-        for name, old, new in (
-            [(key, there.get(key), here[key])]
-            if key != "environment"
-            else [(k, dict(there.get(key) or {}).get(k), v) for k, v in here[key].items()]
-        )
-    ]
-    return ", ".join(f"{name} {old} there, {new} here" for name, old, new in pairs if old != new)
+    old, new = (run | dict(run["environment"]) for run in (there, here))
+    changed = [name for name in new if name != "environment" and old.get(name) != new[name]]
+    return ", ".join(f"{name} {old.get(name)} there, {new[name]} here" for name in changed)
 
 
 def _summary_writer(folder: Path, steps: int) -> Any:
