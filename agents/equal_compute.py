@@ -16,7 +16,7 @@ import numpy.typing as npt
 from conductor_gym.agents.base import Actions, Observations, Setting, actions
 from conductor_gym.agents.reading import domain, last_subtask, may, steps_taken
 from conductor_gym.agents.shadow import best_trained, hashed, nearest_weight, play_dev
-from conductor_gym.agents.single import best_levels
+from conductor_gym.agents.single import best_levels, slot_of
 from conductor_gym.agents.training import TrainingRun, read_card
 from conductor_gym.reward import COST_WEIGHTS
 from conductor_gym.types import Subtask
@@ -157,7 +157,7 @@ class EqualCompute(Sampling):
         self.card = read_card("equal-compute", setting, model)
         mixed = self.card["mixtures"][nearest_weight(setting)]
         names = [mixed[end]["worker"] for end in ("low", "high")]
-        self._worker = np.array([setting.workers.index(name) for name in names])
+        self._worker = np.array([slot_of(setting, name) for name in names])
         self._samples = np.array([mixed[end]["samples"] for end in ("low", "high")])
         self._share = float(mixed["share"])
         self._seed = setting.seed

@@ -2,7 +2,8 @@
 
 At each step it draws (subtask, worker, level) among the valid ones as often as the trained agent
 chose them at that step on the dev split, ends included, and looks at nothing else. What the trained
-agent gains over it is owed to choosing the right call for the right query.
+agent gains over it is owed to choosing the right call for the right query. Its cost may differ: the
+same calls made to other queries are billed differently.
 """
 
 from pathlib import Path
