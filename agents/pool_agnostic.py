@@ -6,9 +6,9 @@ a calibration table of single calls on the train split of the pool at hand.
 
 `train pool-agnostic --track TRACK` learns by PPO on 32 relatives of the track's pool (see
 `pool_relatives`), on the track's suite. No shipped pool is played in training, not even the track's
-own, so every pool it is scored on is new to it; workers of one vendor do recur, changed. It may act
-on another track (`run --track OTHER --model FOLDER`): there it makes a calibration table, and
-nothing is learned again.
+own, so every pool it is scored on is new to it; a worker may recur under its name, but changed. It
+may act on another track (`run --track OTHER --model FOLDER`): there it makes a calibration table,
+and nothing is learned again.
 """
 
 from pathlib import Path

@@ -134,7 +134,7 @@ class PoolPolicy(nn.Module):
 
         logits = self.subtask_out(torch.relu(self.subtask_mid(pooled)))
         logits = logits + self.lean.weight * inputs.common[:, PIPELINE]
-        # A slot with no worker left to ask leaves submit; its mask would be empty.
+        # Where no worker can be asked, submit is left, and the workers' mask would be empty.
         someone = torch.any(masks[0], dim=1, keepdim=True)
         asked = None if actions is None else actions[:, 1]
         subtask, log_prob, entropy = choose(logits, masks[1], asked)

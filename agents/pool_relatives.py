@@ -4,7 +4,7 @@ A relative has 3 to 8 workers, each drawn from the pool's own and changed: abler
 domains and in each, dearer or cheaper, wordier or terser, faster or slower, with a window of its
 own. A worker may be drawn twice, and comes out different. Uids are new, so a relative's luck and
 what texts tell about its workers are too. A recorded pool's outcomes cannot be changed: its
-relatives are sub-pools of 2 workers and more.
+relatives are sub-pools: 2 workers at least, and one is left out.
 """
 
 from statistics import NormalDist
@@ -35,7 +35,7 @@ def draw_relative(pool: Pool, rng: np.random.Generator, number: int) -> Pool:
     """
     known = len(pool.workers)
     if pool.backend == "recorded":
-        size = int(rng.integers(min(2, known), known + 1))
+        size = min(known, int(rng.integers(2, max(3, known))))
         kept: list[int] = sorted(rng.choice(known, size, replace=False).tolist())
         return pool.model_copy(update={"workers": tuple(pool.workers[w] for w in kept)})
     size = int(rng.integers(FEWEST, MAX_WORKERS + 1))
