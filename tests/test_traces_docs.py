@@ -160,7 +160,7 @@ def test_a_track_of_ones_own_does_not_take_the_name_of_a_shipped_one(followed: S
     assert find_track(str(mine)).title == "My log"
     shipped = followed.folder / "paper.toml"
     shipped.write_bytes(mine.read_bytes())
-    with pytest.raises(ConfigError, match="paper is a shipped track. Rename the file"):
+    with pytest.raises(ConfigError, match="paper is a shipped track"):
         find_track(str(shipped))
     with pytest.raises(DataFileError, match="cannot be read"):
         find_track(str(followed.folder / "gone.toml"))
