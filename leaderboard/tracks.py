@@ -122,8 +122,11 @@ def find_track(name: str) -> Track:
     Raises:
         UnknownNameError: No such track.
         DataFileError: A broken file.
+        ConfigError: A file with the name of a shipped track.
     """
     if name.endswith(".toml"):
+        if Path(name).stem in tracks():  # results and models would lie in one folder
+            raise ConfigError(f"{name}: {Path(name).stem} is a shipped track. Rename the file.")
         return load_toml(Path(name), Track)
     if name not in tracks():
         raise unknown_name("track", name, tracks(), "A path to your own .toml file works too.")

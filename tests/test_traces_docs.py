@@ -13,8 +13,9 @@ from trace_helpers import read_rows
 from typer.testing import CliRunner
 
 from conductor_gym.cli import app
-from conductor_gym.errors import ConductorError, DataFileError
+from conductor_gym.errors import ConductorError, ConfigError, DataFileError
 from conductor_gym.fit import find_source, fit_source
+from conductor_gym.leaderboard.tracks import find_track
 from conductor_gym.traces.dataset import read_dataset
 from conductor_gym.traces.rows import COLUMNS
 from conductor_gym.types import Rule, Status, Subtask
@@ -152,6 +153,30 @@ def test_a_log_of_one_worker_a_query_is_refused_where_every_outcome_is_needed(
         fit_source(find_source("log.csv"), "train", "mine")
     with pytest.raises(ConductorError, match="no record of query"):
         command("conductor-gym play --pool log.csv --suite mine-suite.toml")
+
+
+def test_a_track_of_ones_own_does_not_take_the_name_of_a_shipped_one(followed: Session) -> None:
+    mine = followed.folder / "mine.toml"
+    assert find_track(str(mine)).title == "My log"
+    shipped = followed.folder / "paper.toml"
+    shipped.write_bytes(mine.read_bytes())
+    with pytest.raises(ConfigError, match="paper is a shipped track"):
+        find_track(str(shipped))
+    with pytest.raises(DataFileError, match="cannot be read"):
+        find_track(str(followed.folder / "gone.toml"))
+    assert (followed.folder / "results" / "mine" / "low" / "best-single.json").is_file()
+
+
+@pytest.mark.parametrize("kept", ["large", "large,small"])
+def test_a_sparse_fit_needs_enough_calls_of_each_worker(
+    kept: str, followed: Session, tmp_path: Path
+) -> None:
+    lines = (followed.folder / "log.csv").read_text(encoding="utf-8").splitlines()
+    short = tmp_path / "short.csv"
+    short.write_text("\n".join(lines[:400]), encoding="utf-8")
+    source = find_source(str(short), tuple(kept.split(",")), sparse=True)
+    with pytest.raises(DataFileError, match=r"calls of worker 'large' to fit, at least 100"):
+        fit_source(source, "train", "short")
 
 
 def test_a_hidden_reason_underrates_the_worker_that_gets_the_hard_requests(
