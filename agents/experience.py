@@ -55,29 +55,53 @@ def collect_single_calls(config: EnvConfig) -> SingleCalls:
 
 @lru_cache(maxsize=8)
 def _collect(world: World) -> SingleCalls:
-    engine = Engine(world.config, _SLOTS)
+    return single_calls_of(world)
+
+
+def single_calls_of(world: World) -> SingleCalls:
+    """The same of a pool and suite already joined; not kept for the next time.
+
+    Args:
+        world: A training environment's.
+    """
+    engine = Engine(world.config, _SLOTS, world)
     queries, workers = len(world.data.uids), len(world.pool.workers)
     levels = N_LEVELS if world.tables.queries["documents"].any() else 1
-    table = np.empty((5, queries, workers, levels))
+    table = np.zeros((5, queries, workers, levels))
     documents = np.zeros(queries, np.int64)
     features = np.zeros((queries, QUERY_WIDTH), np.float32)
+    row_of = np.zeros(queries, np.int64)
     observation = engine.new_observation()
-    for first in range(0, queries, _SLOTS):
-        k = min(_SLOTS, queries - first)
-        slots = np.arange(k, dtype=np.int64)
-        for worker, level in np.ndindex(workers, levels):
-            engine.start(slots, np.zeros(k, np.int64), first + slots, observation)
-            rows = engine.episodes["query"][:k]
+
+    def play(indices: npt.NDArray[np.int64], worker: int, level: int) -> None:
+        for first in range(0, len(indices), _SLOTS):
+            batch = indices[first : first + _SLOTS]
+            k = len(batch)
+            slots = np.arange(k, dtype=np.int64)
+            engine.start(slots, np.zeros_like(batch), batch, observation)
+            rows = engine.episodes["query"][:k].copy()
             seen = {name: array[:k] for name, array in observation._asdict().items()}
-            documents[rows] = document_level(seen)
-            features[rows] = observation.query[:k]
+            documents[rows], features[rows], row_of[batch] = (
+                document_level(seen),
+                observation.query[:k],
+                rows,
+            )
             engine.step(actions(_SLOTS, Subtask.SOLVE, worker, level), observation)
             # `seen` looks at the same arrays, which now hold the call.
             told = last(seen, "confidence"), output_tokens(seen), last_status(seen)
             engine.step(actions(_SLOTS, Subtask.SUBMIT), observation)
-            table[0, rows, worker, level] = engine.episodes["quality"][:k]
-            table[1, rows, worker, level] = engine.episodes["cost"][:k] / NANO_USD
+            ended = engine.episodes[:k]
+            table[0, rows, worker, level] = ended["quality"]
+            table[1, rows, worker, level] = ended["cost"] / NANO_USD
             table[2:, rows, worker, level] = told
+
+    every = np.arange(queries, dtype=np.int64)
+    for worker in range(workers):
+        play(every, worker, 0)
+        table[:, :, worker, 1:] = table[:, :, worker, :1]
+        with_documents = every[world.tables.queries["documents"][row_of] > 0]
+        for level in range(1, levels):
+            play(with_documents, worker, level)
     quality, cost, confidence, tokens, status = table
     domain = world.data.domain
     status = status.astype(np.int64)

@@ -10,16 +10,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from conductor_gym.agents.base import actions
-from conductor_gym.agents.reading import document_level
-from conductor_gym.engine import Engine
+from conductor_gym.agents.experience import single_calls_of
 from conductor_gym.spaces import N_DOMAINS
-from conductor_gym.types import N_LEVELS, NANO_USD, Subtask
+from conductor_gym.types import N_LEVELS
 from conductor_gym.world import World
 
 Floats = npt.NDArray[np.float32]
 
-_SLOTS = 2048
 _PRIOR = 8.0
 """Queries of the whole domain that a cell's mean is shrunk towards."""
 
@@ -45,7 +42,11 @@ def calibrate(world: World) -> Calibration:
     Args:
         world: Pool and split to learn from: the train split under the public key.
     """
-    calls, domain, size = _first_calls(world)
+    found = single_calls_of(world)
+    domain, size = found.domain, found.documents
+    # Without documents all levels are the same call, and it stands once.
+    calls = np.stack([found.quality, 100.0 * found.cost_usd])
+    calls = np.broadcast_to(calls, (*calls.shape[:3], N_LEVELS))
     workers = len(world.pool.workers)
     shape = (N_DOMAINS, N_LEVELS, world.config.max_workers, N_LEVELS)
     table = np.zeros((2, *shape))
@@ -64,41 +65,3 @@ def calibrate(world: World) -> Calibration:
 def stack(tables: list[Calibration]) -> Calibration:
     """Tables of several pools as one, with a leading dimension."""
     return Calibration(np.stack([t.quality for t in tables]), np.stack([t.cents for t in tables]))
-
-
-def _first_calls(
-    world: World,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Quality and cents [2, queries, workers, levels]; domain and document level [queries].
-
-    Without documents all context levels of a first call are the same call, made once.
-    """
-    queries, workers = len(world.data.uids), len(world.pool.workers)
-    levels = int(world.tables.rules[0]["levels"])
-    engine = Engine(world.config, min(_SLOTS, queries), world)
-    calls = np.zeros((2, queries, workers, N_LEVELS))
-    size = np.zeros(queries, np.int64)
-
-    def play(indices: npt.NDArray[np.int64], worker: int, level: int) -> None:
-        observation = engine.new_observation()
-        for first in range(0, len(indices), engine.n):
-            batch = indices[first : first + engine.n]
-            slots = np.arange(len(batch), dtype=np.int64)
-            engine.start(slots, np.zeros_like(slots), batch, observation)
-            rows = engine.episodes["query"][: len(batch)].copy()
-            size[rows] = document_level({"query": observation.query[: len(batch)]})
-            index_of[rows] = batch
-            engine.step(actions(engine.n, Subtask.SOLVE, worker, level), observation)
-            engine.step(actions(engine.n, Subtask.SUBMIT), observation)
-            ended = engine.episodes[: len(batch)]
-            calls[0, rows, worker, level] = ended["quality"]
-            calls[1, rows, worker, level] = ended["cost"] / (NANO_USD / 100)
-
-    index_of = np.zeros(queries, np.int64)
-    for worker in range(workers):
-        play(np.arange(queries, dtype=np.int64), worker, 0)
-        calls[:, :, worker, 1:] = calls[:, :, worker, :1]
-        reading = index_of[size > 0]
-        for level in range(1, levels if len(reading) else 1):
-            play(reading, worker, level)
-    return calls, world.data.domain, size
