@@ -17,7 +17,7 @@ import torch
 
 from conductor_gym.agents import cloning, sb3_training
 from conductor_gym.agents.base import Setting
-from conductor_gym.agents.cloned_ppo import ClonedPPOAgent, train_cloned_ppo
+from conductor_gym.agents.cloned_ppo import BesideTheClone, ClonedPPOAgent, train_cloned_ppo
 from conductor_gym.agents.cloning import BehaviourCloningAgent, fit, train_bc
 from conductor_gym.agents.ppo import Greedy, MaskablePPOAgent
 from conductor_gym.agents.registry import agents, make_agent
@@ -164,7 +164,7 @@ def clone(small: Setting, models: Path, kill_after: int = 0) -> Path:
     """Train `bc` as the command does; optionally stop it at a report, as a kill would."""
     folder, reports = models / "bc" / "seed-0", [0]
 
-    def report(steps: int, mean_return: float) -> None:
+    def report(done: int, mean_return: float) -> None:
         reports[0] += 1
         if reports[0] == kill_after:
             raise KilledError
@@ -194,21 +194,23 @@ def test_a_killed_clone_resumed_ends_in_the_same_weights(
     assert len(card["curve"]) >= 3
 
 
-def go_on(small: Setting, models: Path, folder: Path, kill_after: int = 0) -> Path:
+def go_on(
+    small: Setting, models: Path, folder: Path, kill_after: int = 0, steps: int = 4 * 16 * 1024
+) -> Path:
     """Train `bc-ppo` from the clone in `models`."""
     reports = [0]
 
-    def report(steps: int, mean_return: float) -> None:
+    def report(done: int, mean_return: float) -> None:
         reports[0] += 1
         if reports[0] == kill_after:
             raise KilledError
 
-    run = TrainingRun("bc-ppo", small, folder, 4 * 16 * 1024, report=report, models=models)
+    run = TrainingRun("bc-ppo", small, folder, steps, report=report, models=models)
     train_cloned_ppo(run)
     return folder
 
 
-def test_reinforcement_learning_starts_from_the_clone_and_survives_a_kill(
+def test_a_killed_bc_ppo_resumed_ends_in_the_same_weights(
     small: Setting, cloned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(sb3_training, "ROLLOUTS_PER_CHECKPOINT", 1)
@@ -220,10 +222,40 @@ def test_reinforcement_learning_starts_from_the_clone_and_survives_a_kill(
     resumed = go_on(small, models, tmp_path / "killed")
     assert (whole / WEIGHTS).read_bytes() == (resumed / WEIGHTS).read_bytes()
     assert (whole / WEIGHTS).read_bytes() != (cloned / WEIGHTS).read_bytes()
-    learned = ClonedPPOAgent(small, whole)
-    start = BehaviourCloningAgent(small, cloned)
-    steps = record(start, replace(small.train, split="dev"), np.arange(140))
-    assert agreement(learned.policy, steps) > 0.7, "a few rollouts do not forget the clone"
+
+
+def test_reinforcement_learning_starts_from_the_clones_actor(
+    small: Setting, cloned: Path, tmp_path: Path
+):
+    folder = go_on(small, cloned.parent.parent, tmp_path, steps=0)
+    start = BehaviourCloningAgent(small, cloned).policy.state_dict()
+    learned = ClonedPPOAgent(small, folder).policy.state_dict()
+    critic = [name for name in start if name.startswith("value_net")]
+    assert all(not learned[name].any() for name in critic)
+    others = [name for name in start if name not in critic]
+    assert others
+    assert all(torch.equal(start[name], learned[name]) for name in others)
+
+
+def test_beside_the_clone_only_what_differs_from_its_play_pays(small: Setting, cloned: Path):
+    clone = BehaviourCloningAgent(small, cloned)
+    paid: dict[str, list[float]] = {"clone": [], "another": []}
+    earned: list[float] = []
+    for player, agent in (("clone", clone), ("another", make_agent("rules", small))):
+        env: Any = BesideTheClone(64, small.train, clone)
+        env.seed(5)
+        observation, total = env.reset(), np.zeros(64)
+        for _ in range(40):
+            observation, rewards, dones, infos = env.step(agent.act(observation))
+            total += rewards
+            paid[player] += total[dones].tolist()
+            total[dones] = 0.0
+            if player == "clone":
+                earned += [info["episode"]["r"] for info in infos if info]
+    assert len(earned) > 200
+    assert np.std(earned) > 0.2, "the infos tell what was really earned"
+    assert np.abs(paid["clone"]).max() < 1e-6
+    assert np.std(paid["another"]) > 0.1
 
 
 def test_without_a_clone_it_says_what_to_run(small: Setting, tmp_path: Path):
