@@ -5,8 +5,8 @@ likelihood of their actions given the observation. The teachers here are agents 
 of their own, each where it was best on dev (`teachers.py`); the cost weight is observed, so one
 policy serves all of them. The same fit takes steps from anywhere: see `fit`.
 
-Policy and weights have the form of `maskable-ppo`, whose critic is fitted to the teachers' returns
-on the side, so that reinforcement learning can go on from here (`cloned_ppo.py`).
+Policy and weights have the form of `maskable-ppo`, the critic is fitted to the teachers' returns on
+the side, so reinforcement learning can go on from here, as `cloned_ppo.py` does.
 """
 
 from dataclasses import replace

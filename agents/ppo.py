@@ -5,8 +5,9 @@ MaskablePPO (Huang and Ontanon 2022), which never tries invalid actions. The cos
 per episode and observed, so one policy traces the whole frontier.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from conductor_gym.agents.training import (
     read_weights,
 )
 from conductor_gym.spaces import action_space, observation_space
+
+if TYPE_CHECKING:
+    from conductor_gym.sb3 import ConductorVecEnv
 
 NET_ARCH = (64, 64)
 ENVS = 1024
@@ -104,30 +108,37 @@ def train_ppo(run: TrainingRun) -> dict[str, Any]:
     Returns:
         The card.
     """
-    return train_with(run, FROM_SCRATCH, masked=run.agent == "maskable-ppo")
+    from conductor_gym.sb3 import ConductorVecEnv
+
+    masked = run.agent == "maskable-ppo"
+    return train_with(run, ConductorVecEnv(ENVS, run.config), FROM_SCRATCH, masked)
 
 
 def train_with(
-    run: TrainingRun, tuning: Tuning, masked: bool, start: Path | None = None, **more: Any
+    run: TrainingRun,
+    env: "ConductorVecEnv",
+    tuning: Tuning,
+    masked: bool,
+    prepare: Callable[[Any], None] | None = None,
+    **more: Any,
 ) -> dict[str, Any]:
     """Train a policy under some hyperparameters and write its folder.
 
     Args:
         run: The training run.
+        env: What is played.
         tuning: The hyperparameters.
         masked: Whether the algorithm is MaskablePPO.
-        start: Folder of a model to go on from.
+        prepare: Called with the fresh policy.
         **more: What else belongs on the card.
 
     Returns:
         The card.
     """
-    from conductor_gym.sb3 import ConductorVecEnv
 
     def falling(left: float) -> float:
         return tuning.learning_rate * left
 
-    env = ConductorVecEnv(ENVS, run.config)
     learner = _algorithm_class(masked)(
         "MultiInputPolicy",
         env,
@@ -138,8 +149,8 @@ def train_with(
         gamma=1.0,
         **tuning.sb3,
     )
-    if start is not None:
-        read_weights(start, learner.policy)
+    if prepare is not None:
+        prepare(learner.policy)
 
     def before_rollout(left: float) -> None:
         end = tuning.entropy_end
@@ -150,7 +161,7 @@ def train_with(
         learner.policy.state_dict(),
         learner.num_timesteps,
         {
-            "envs": ENVS,
+            "envs": env.num_envs,
             "net_arch": list(NET_ARCH),
             "learning_rate": tuning.learning_rate,
             "ent_coef": [tuning.entropy_start, tuning.entropy_end],

@@ -91,7 +91,8 @@ class ResultTrace:
     def _check(self, at: AtCostWeight, index: int, episode: Episode) -> None:
         state: Any = episode.state
         had = at.qualities[index], at.costs[index]
-        got = float(state["quality"]), int(state["cost"])
+        # An episode that the agent lost by a fault of its own is scored 0, whatever it had.
+        got = 0.0 if index in at.failures else float(state["quality"]), int(state["cost"])
         if had != got:
             raise DataFileError(
                 f"{self.name}: episode {index} at cost weight {at.cost_weight:g} comes to quality "
