@@ -6,13 +6,19 @@ BIN := $(VENV)/bin
 # A folder of recorded tables beside the checkout is used where there is one.
 RECORDED := $(or $(CONDUCTOR_GYM_RECORDED),$(wildcard ../shared/recorded))
 export CONDUCTOR_GYM_RECORDED := $(RECORDED)
-STEPS ?= 2200000
 ONE_CORE := $(if $(shell command -v taskset),taskset -c 0)
 TRACKS ?= standard paper
 RECORDED_TRACK ?= mmlu-pro
+# Trained agents in the order in which they may look at each other: those of a later list last.
+TRAINED := ppo maskable-ppo pool-agnostic recurrent-ppo bc dqn evolved
+FROM_CLONES := bc-ppo
+SHADOWS := equal-compute same-mix
+ON_RECORDED := maskable-ppo pool-agnostic
+SEEDS ?= 0
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install leaderboard fidelity bench test check clean
+.PHONY: help install train leaderboard fidelity bench test check clean train-recorded
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,16 +32,28 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 install: $(VENV)/installed ## Make .venv with everything that tests and leaderboard need
 
-leaderboard: $(VENV)/installed ## Train quick PPO policies, score every agent, print the board
-	for track in $(TRACKS); do \
-	  $(BIN)/conductor-gym train ppo --track $$track --timesteps $(STEPS) && \
-	  $(BIN)/conductor-gym train maskable-ppo --track $$track --timesteps $(STEPS) && \
-	  $(BIN)/conductor-gym run --agent all --track $$track || exit 1; \
-	done
+# One line an agent, track and seed, JOBS of them at a time, one core each.
+define train_all
+	for seed in $(2); do for track in $(3); do for agent in $(1); do \
+	  echo "$$agent --track $$track --seed $$seed"; \
+	done; done; done | OMP_NUM_THREADS=1 xargs -P $(JOBS) -L 1 $(BIN)/conductor-gym train
+endef
+
+train: $(VENV)/installed ## Train every learned agent for the board (SEEDS="0 1 2 3 4" for five seeds)
+	$(call train_all,$(TRAINED),$(SEEDS),$(TRACKS))
+	$(call train_all,$(FROM_CLONES),$(SEEDS),$(TRACKS))
+	$(call train_all,$(SHADOWS),0,$(TRACKS))
+	@if [ -n "$(RECORDED)" ]; then $(MAKE) train-recorded; fi
+
+train-recorded:
+	$(call train_all,$(ON_RECORDED),$(SEEDS),$(RECORDED_TRACK))
+
+leaderboard: train ## Train, score every agent, print the board
+	for track in $(TRACKS); do $(BIN)/conductor-gym run --agent all --track $$track || exit 1; done
 	@if [ -n "$(RECORDED)" ]; then \
 	  $(BIN)/conductor-gym run --agent all --track $(RECORDED_TRACK); \
 	else \
-	  echo "no recorded tables (CONDUCTOR_GYM_RECORDED is not set): simulated track only"; \
+	  echo "no recorded tables (CONDUCTOR_GYM_RECORDED is not set): simulated tracks only"; \
 	fi
 	$(BIN)/conductor-gym report
 

@@ -20,6 +20,7 @@ from conductor_gym.agents.ppo import NET_ARCH, Greedy, MaskablePPOAgent, new_pol
 from conductor_gym.agents.teachers import Steps, lessons, record
 from conductor_gym.agents.training import TrainingRun
 from conductor_gym.errors import ConfigError, MissingExtraError
+from conductor_gym.traces.dataset import read_dataset
 from conductor_gym.types import N_SUBTASKS, Subtask
 from conductor_gym.world import make_world
 
@@ -47,13 +48,25 @@ class BehaviourCloningAgent(MaskablePPOAgent):
 
 
 def train_bc(run: TrainingRun) -> dict[str, Any]:
-    """Clone the teachers and write the policy's folder.
+    """Clone the teachers, or the agent of `run.dataset`, and write the policy's folder.
 
     Returns:
         The card.
     """
-    lesson = lessons(run.setting)
-    policy = fit(*lesson.train, lesson.dev, run.timesteps, run.first_stream, run)
+    steps: dict[str, Any]
+    if run.dataset is not None:
+        config = run.config
+        given = read_dataset(run.dataset, config.max_workers, config.max_steps)
+        steps = {"steps": {"given": len(given.actions)}, "dataset": run.dataset}
+        shown, held_out = Steps(given.observations, given.actions, given.returns), None
+    else:
+        lesson = lessons(run.setting)
+        shown, held_out = lesson.train, lesson.dev
+        steps = {
+            "steps": {"train": len(shown.actions), "dev": len(held_out.actions)},
+            "teachers": lesson.teachers,
+        }
+    policy = fit(*shown, held_out, run.timesteps, run.first_stream, run)
     return run.finish(
         policy.state_dict(),
         run.curve[-1][0],
@@ -64,8 +77,7 @@ def train_bc(run: TrainingRun) -> dict[str, Any]:
             "critic_weight": CRITIC_WEIGHT,
             "patience": PATIENCE,
         },
-        steps={"train": len(lesson.train.actions), "dev": len(lesson.dev.actions)},
-        teachers=lesson.teachers,
+        **steps,
     )
 
 

@@ -9,7 +9,7 @@ attempt might gain from reading the earlier ones is not simulated.
 """
 
 from conductor_gym.agents.base import Actions, Observations, Setting, actions
-from conductor_gym.agents.reading import domain, has_answer, steps_taken, wide_enough
+from conductor_gym.agents.reading import askable, domain, has_answer, steps_taken, wide_enough
 from conductor_gym.agents.single import best_levels, slot_of
 from conductor_gym.types import Subtask
 
@@ -36,4 +36,5 @@ class GrowingContext:
         table[:, 2] = wide_enough(observation, self.worker, self.levels[domain(observation)])
         table[taken < attempts, 1] = Subtask.SOLVE
         table[(taken == attempts) & has_answer(observation), 1] = Subtask.AGGREGATE
+        table[~askable(observation, self.worker), 1] = Subtask.SUBMIT
         return table

@@ -11,7 +11,7 @@ It answers last among the seven, so that its own answer stands where its merge c
 import numpy as np
 
 from conductor_gym.agents.base import Actions, Observations, Setting, actions
-from conductor_gym.agents.reading import domain, has_answer, steps_taken, wide_enough
+from conductor_gym.agents.reading import askable, domain, has_answer, steps_taken, wide_enough
 from conductor_gym.agents.single import best_levels, best_single
 from conductor_gym.types import Subtask
 
@@ -41,4 +41,5 @@ class MixtureOfAgents:
         merge = np.where(has_answer(observation), int(Subtask.AGGREGATE), int(Subtask.SOLVE))
         table[merging, 1] = merge[merging]
         table[merging, 2] = wide_enough(observation, self.aggregator, read)[merging]
+        table[~askable(observation, table[:, 0]), 1] = Subtask.SUBMIT
         return table

@@ -101,7 +101,6 @@ class MaskablePPOAgent(PPOAgent):
     algorithm: ClassVar[str] = "maskable-ppo"
 
 
-@keeps_random_state
 def train_ppo(run: TrainingRun) -> dict[str, Any]:
     """Train a policy from scratch and write its folder.
 
@@ -114,6 +113,7 @@ def train_ppo(run: TrainingRun) -> dict[str, Any]:
     return train_with(run, ConductorVecEnv(ENVS, run.config), FROM_SCRATCH, masked)
 
 
+@keeps_random_state
 def train_with(
     run: TrainingRun,
     env: "ConductorVecEnv",

@@ -7,10 +7,8 @@ mend it or break it, and the last one that can be read is submitted. A turn that
 answer solves again.
 """
 
-import numpy as np
-
 from conductor_gym.agents.base import Actions, Observations, Setting, actions
-from conductor_gym.agents.reading import domain, has_answer, steps_taken, wide_enough
+from conductor_gym.agents.reading import askable, domain, has_answer, steps_taken, wide_enough
 from conductor_gym.agents.single import best_levels, slot_of
 from conductor_gym.types import Subtask
 
@@ -36,5 +34,6 @@ class SelfReflection:
         table = actions(len(taken), Subtask.SOLVE, self.worker)
         table[:, 2] = wide_enough(observation, self.worker, self.levels[domain(observation)])
         table[has_answer(observation), 1] = Subtask.REVISE
-        table[np.flatnonzero(taken >= turns), 1] = Subtask.SUBMIT
+        done = (taken >= turns) | ~askable(observation, self.worker)
+        table[done, 1] = Subtask.SUBMIT
         return table

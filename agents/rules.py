@@ -9,7 +9,14 @@ pool; on other pools the first worker solves and the last one checks.
 import numpy as np
 
 from conductor_gym.agents.base import Actions, Observations, Setting, actions
-from conductor_gym.agents.reading import document_level, domain, last, last_subtask, steps_taken
+from conductor_gym.agents.reading import (
+    askable,
+    document_level,
+    domain,
+    last,
+    last_subtask,
+    steps_taken,
+)
 from conductor_gym.types import Subtask
 
 CODE_SOLVER = "gpt-5"
@@ -46,4 +53,5 @@ class HardRules:
         revise = (newest == Subtask.VERIFY) & (last(observation, "verdict") == 0)
         table[revise, 1] = Subtask.REVISE
         table[check | revise, 2] = np.maximum(read, READ_OUTPUT)[check | revise]
+        table[~askable(observation, table[:, 0]), 1] = Subtask.SUBMIT
         return table

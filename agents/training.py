@@ -57,6 +57,7 @@ class TrainingRun:
         report: Called with the steps so far and a mean return, for the progress bar.
         resume: Whether to go on from a checkpoint where there is one.
         models: Folder of this track's other trained agents, for agents that look at them.
+        dataset: Name of a Minari dataset to learn from, for agents that learn from traces.
     """
 
     agent: str
@@ -67,6 +68,7 @@ class TrainingRun:
     report: Callable[[int, float], None] = lambda steps, mean_return: None
     resume: bool = True
     models: Path = Path("models")
+    dataset: str | None = None
     curve: list[tuple[int, float]] = field(default_factory=lambda: [])
     _began: float = field(default_factory=time.perf_counter)
     _earlier_s: float = 0.0
@@ -206,6 +208,7 @@ class TrainingRun:
             "environment": self.config.as_dict(),
             "timesteps": self.timesteps,
             "seed": self.seed,
+            "dataset": self.dataset,
         }
 
 
@@ -329,7 +332,7 @@ def _draw_curve(card: dict[str, Any], path: Path) -> None:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes: Any = figure.subplots()
     axes.plot(*np.array(card["curve"], np.float64).reshape(-1, 2).T)
-    axes.set_xlabel("environment steps of the train split")
+    axes.set_xlabel("steps of training")
     axes.set_ylabel("mean return (cost weights drawn)")
     axes.set_title(
         f"{card['algorithm']}, seed {card['seed']}, pool {card['environment']['pool']}", fontsize=9

@@ -7,7 +7,7 @@ import numpy as np
 
 from conductor_gym.agents.base import Actions, Observations, Setting, actions
 from conductor_gym.agents.experience import collect_single_calls
-from conductor_gym.agents.reading import count, domain, has_answer, last, last_subtask
+from conductor_gym.agents.reading import askable, count, domain, has_answer, last, last_subtask
 from conductor_gym.agents.single import best_levels, best_single
 from conductor_gym.types import Subtask
 
@@ -46,4 +46,5 @@ class VerifyRevise:
         read = self.levels[table[:, 0], domain(observation)]
         judging = np.isin(table[:, 1], (Subtask.VERIFY, Subtask.REVISE))
         table[:, 2] = np.where(judging, np.maximum(read, READ_OUTPUT), read)
+        table[~askable(observation, table[:, 0]), 1] = Subtask.SUBMIT
         return table

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from conductor_gym.agents.base import Actions, Observations, Setting, actions
-from conductor_gym.agents.reading import domain, has_answer, last_subtask, steps_taken
+from conductor_gym.agents.reading import askable, domain, has_answer, last_subtask, steps_taken
 from conductor_gym.agents.single import best_levels, slot_of
 from conductor_gym.types import Subtask
 
@@ -37,8 +37,9 @@ class SelfConsistency:
         table[:, 0] = ballots[np.minimum(taken, len(ballots) - 1)]
         table[:, 2] = self.levels[table[:, 0], domain(observation)]
         counted = (last_subtask(observation) == Subtask.VOTE) | ~has_answer(observation)
-        table[taken >= len(ballots), 1] = Subtask.VOTE
-        table[(taken >= len(ballots)) & counted, 1] = Subtask.SUBMIT
+        done = (taken >= len(ballots)) | ~askable(observation, table[:, 0])
+        table[done, 1] = Subtask.VOTE
+        table[done & counted, 1] = Subtask.SUBMIT
         return table
 
 

@@ -26,6 +26,10 @@ def train(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start anew where a checkpoint could be resumed.")
     ] = False,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Minari dataset to learn from, for agents that learn from traces."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train an agent on a track's train split, under the public key; go on where a run was killed.
@@ -33,12 +37,19 @@ def train(
     The folder gets weights (safetensors), card (JSON), the picture of the curve and TensorBoard
     logs: `tensorboard --logdir models`.
     """
-    from conductor_gym.agents.registry import agent_card, trainer
+    from conductor_gym.agents.registry import agent_card, agents, trainer
     from conductor_gym.data_files import make_folder
+    from conductor_gym.errors import ConfigError
     from conductor_gym.leaderboard.tracks import find_track
     from conductor_gym.reward import HEADLINE_COST_WEIGHT
 
     teach = trainer(agent)
+    if dataset is not None and agent_card(agent).learns != "traces":
+        able = [name for name, card in agents().items() if card.trained and card.learns == "traces"]
+        raise ConfigError(
+            f"agent {agent!r} learns from {agent_card(agent).learns}, not from a dataset. "
+            f"--dataset goes with: {', '.join(able)}."
+        )
     setting = find_track(track).setting(HEADLINE_COST_WEIGHT)
     from conductor_gym.agents.training import CHECKPOINT, TrainingRun
 
@@ -53,7 +64,14 @@ def train(
             bar = bars.add_task(title, total=steps)
             report = partial(_advance, bars, bar, title)
             run = TrainingRun(
-                agent, setting, folder, steps, number, report, models=folder.parent.parent
+                agent,
+                setting,
+                folder,
+                steps,
+                number,
+                report,
+                models=folder.parent.parent,
+                dataset=dataset,
             )
             if fresh:
                 run.forget_checkpoint()
