@@ -258,7 +258,8 @@ def _breakdown_table(found: Breakdown) -> TextTable:
     return (f"utility (rank) {found.title}", *found.groups), rows
 
 
-def _markdown_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def markdown_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """A table as lines of Markdown."""
     rule = "|" + "|".join([" :-- "] + [" --: "] * (len(columns) - 1)) + "|"
     return [
         "| " + " | ".join(columns) + " |",
@@ -283,7 +284,7 @@ def markdown(
         lines += [f"## {board.track}: {board.card.title}", "", f"**{outcomes_line(board)}**", ""]
         lines += ["; ".join(board.notes) + ".", ""]
         for columns, texts in board_tables(board):
-            lines += [*_markdown_table(columns, texts), ""]
+            lines += [*markdown_table(columns, texts), ""]
         lines += [*(f"- {line}" for line in findings_tables.notes(findings(board))), ""]
         if board.sensitivity is not None:
             first, *others = sensitivity_lines(board.sensitivity)

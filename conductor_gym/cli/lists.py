@@ -50,7 +50,9 @@ def _list_agents() -> list[dict[str, Any]]:
     return [
         {
             "agent": card.shown_as(name),
+            "family": card.family,
             "what_it_does": card.summary,
+            "learns_from": card.learns,
             "trained": card.trained,
             "privileged": card.privileged,
         }
