@@ -14,11 +14,12 @@ TRAINED := ppo maskable-ppo pool-agnostic recurrent-ppo bc dqn evolved
 FROM_CLONES := bc-ppo
 SHADOWS := equal-compute same-mix
 ON_RECORDED := maskable-ppo pool-agnostic
+UNSEEN := frontier
 SEEDS ?= 0
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install train leaderboard fidelity bench test check clean train-recorded
+.PHONY: help install train leaderboard fidelity bench test check clean train-recorded train-unseen run-unseen
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +49,17 @@ train: $(VENV)/installed ## Train every learned agent for the board (SEEDS="0 1 
 train-recorded:
 	$(call train_all,$(ON_RECORDED),$(SEEDS),$(RECORDED_TRACK))
 
+# A pool that the pool-agnostic policy never saw, and a policy that was trained there.
+train-unseen:
+	$(call train_all,maskable-ppo,$(SEEDS),$(UNSEEN))
+
+run-unseen: train-unseen
+	$(BIN)/conductor-gym run --track $(UNSEEN) --agent maskable-ppo \
+	  --agent best-single --agent best-by-domain --agent cost-accuracy --agent divide --agent roles \
+	  --agent informed --agent clairvoyant
+	for seed in $(SEEDS); do $(BIN)/conductor-gym run --track $(UNSEEN) --agent pool-agnostic \
+	  --model models/standard/pool-agnostic/seed-$$seed || exit 1; done
+
 leaderboard: train ## Train, score every agent, print the board
 	for track in $(TRACKS); do $(BIN)/conductor-gym run --agent all --track $$track || exit 1; done
 	@if [ -n "$(RECORDED)" ]; then \
@@ -55,6 +67,7 @@ leaderboard: train ## Train, score every agent, print the board
 	else \
 	  echo "no recorded tables (CONDUCTOR_GYM_RECORDED is not set): simulated tracks only"; \
 	fi
+	$(MAKE) run-unseen
 	$(BIN)/conductor-gym report
 
 fidelity: $(VENV)/installed ## Hold fitted pools and predictions against reality, write docs/fidelity.md
