@@ -49,7 +49,7 @@ def test_publishing_writes_both_files_and_keeps_the_rest(tmp_path: Path) -> None
     assert readme.startswith(f"before\n{BEGIN}Printed by `make leaderboard` at commit 0123abc.")
     assert readme.endswith(f"{END}after\n")
     assert "| best-by-domain" in readme
-    assert "old" not in readme
+    assert "\nold\n" not in readme
     assert "| best-by-domain" in (repository / "docs/board.md").read_text()
     write_result(evaluate("random", "paper", 60, (0.05,)), results)
     with pytest.raises(DataFileError, match="different commits"):
