@@ -25,8 +25,11 @@ STEPS = 10_240
 def shrink(name: str, set_attribute: Callable[[Any, str, Any], None]) -> None:
     """Fewer slots and a small buffer for a trainer; a checkpoint before every rollout but one."""
     module = importlib.import_module(str(agent_card(name).trainer).partition(":")[0])
-    if hasattr(module, "ENVS"):
-        set_attribute(module, "ENVS", ENVS)
+    small = {"ENVS": ENVS, "POOLS": 4, "EPISODES": 64}
+    often = dict.fromkeys(("ROLLOUTS_PER_CHECKPOINT", "GENERATIONS_PER_CHECKPOINT"), 1)
+    for attribute, value in (small | often).items():
+        if hasattr(module, attribute):
+            set_attribute(module, attribute, value)
     given: dict[str, Any] = getattr(module, "HYPERPARAMETERS", {})
     if "buffer_size" in given:  # small enough to be full before the end
         set_attribute(module, "HYPERPARAMETERS", given | {"buffer_size": STEPS // 2})
