@@ -45,7 +45,7 @@ def _card(name: str, card: AgentCard) -> list[str]:
         "paper": card.paper,
         "learns from": card.learns,
         "tuning": card.tuning,
-        "training": f"{card.timesteps:,} samples unless told otherwise" if card.trained else "",
+        "training": f"{card.timesteps:,} samples unless told otherwise" if card.timesteps else "",
         "needs": ", ".join(_needed(card)),
         "sees": "what no agent may see (ref)" if card.privileged else "",
         "code": f"`{made}` in [`{file}`](../{file})",

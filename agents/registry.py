@@ -12,7 +12,7 @@ from pydantic import RootModel
 from conductor_gym.agents.base import Agent, Online, Setting
 from conductor_gym.agents.card import AgentCard
 from conductor_gym.data_files import load_toml
-from conductor_gym.errors import AgentError, ConductorError, ConfigError, unknown_name
+from conductor_gym.errors import AgentError, ConductorError, ConfigError, one_line, unknown_name
 
 AGENTS_FILE = Path(__file__).with_name("agents.toml")
 _OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -128,9 +128,9 @@ def _make_own(name: str, setting: Setting, model: Path | None) -> Agent:
         agent = make(setting) if model is None else make(setting, model)
     except ConductorError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AgentError(
-            f"{name} could not be built: {type(error).__name__}: {error}. It is called with a "
+            f"{name} could not be built: {one_line(error)}. It is called with a "
             f"Setting{'' if model is None else ' and the folder of --model'}."
         ) from error
     if not callable(getattr(agent, "act", None)):
@@ -145,17 +145,18 @@ def _load(entry: str, name: str) -> Any:
     module, _, attribute = entry.partition(":")
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)
+        sys.path.insert(0, here)  # as `python -m` has it
     try:
         loaded = importlib.import_module(module)
     except ConductorError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AgentError(
             f"agent {name!r}: module {module!r} cannot be imported from {here} or the installed "
-            f"packages: {type(error).__name__}: {error}."
+            f"packages: {one_line(error)}."
         ) from error
     if not hasattr(loaded, attribute):
         known = [key for key, value in vars(loaded).items() if isinstance(value, type)]
-        raise unknown_name(f"class of module {module}", attribute, known)
+        place = getattr(loaded, "__file__", None) or "no file"
+        raise unknown_name(f"class of module {module} ({place})", attribute, known)
     return getattr(loaded, attribute)

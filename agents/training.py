@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -99,6 +100,8 @@ class TrainingRun:
         """
         self.curve.append((steps, round(mean_return, 6)))
         if self._writer is None:
+            if len(self.curve) == 1:  # a fresh start: what an earlier training logged is not its
+                rmtree(self.folder / "tensorboard", ignore_errors=True)
             self._writer = _summary_writer(self.folder / "tensorboard", steps)
         if self._writer is not None:
             for name, value in {"mean_return": mean_return, **scalars}.items():
@@ -180,6 +183,8 @@ class TrainingRun:
             "environment": self.config.as_dict(),
             "seed": self.seed,
             "timesteps": timesteps,
+            "asked_timesteps": self.timesteps,
+            "dataset": self.dataset,
             "wall_s": round(self.wall_s, 1),
             "hyperparameters": hyperparameters,
             "torch": torch.__version__,
@@ -196,6 +201,16 @@ class TrainingRun:
             _draw_curve(card, self.folder / "curve.png")
         self.forget_checkpoint()
         return card
+
+    def finished(self) -> dict[str, Any] | None:
+        """The card of this very run, None where it has not ended yet."""
+        try:
+            card: dict[str, Any] = json.loads((self.folder / CARD).read_text())
+        except (OSError, ValueError):
+            return None
+        made = card | {"agent": card.get("algorithm"), "timesteps": card.get("asked_timesteps")}
+        known = self._identity()
+        return card if all(made.get(name) == known[name] for name in known) else None
 
     def forget_checkpoint(self) -> None:
         """Remove the checkpoint, and what a kill in the middle of writing one has left."""
@@ -259,6 +274,11 @@ def read_card(
                 "own, save them with safetensors, or write an agent that loads them: "
                 "docs/your-agent.md."
             )
+    seeds = sorted(path.parent.name for path in model.glob(f"seed-*/{CARD}"))
+    if seeds:
+        raise DataFileError(f"{model} holds a model a training seed: name {model / seeds[0]}.")
+    if not model.exists():
+        raise DataFileError(f"{model} does not exist. `conductor-gym train {agent}` makes a model.")
     try:
         card = json.loads((model / CARD).read_text())
         algorithm, trained_on = card["algorithm"], dict(card["environment"])

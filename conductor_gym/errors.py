@@ -62,3 +62,8 @@ def unknown_name(
     if hint:
         parts.append(hint)
     return UnknownNameError(" ".join(parts))
+
+
+def one_line(error: BaseException) -> str:
+    """What somebody else's code raised, in one short line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

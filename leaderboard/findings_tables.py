@@ -14,7 +14,8 @@ TextTable = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 TIES_LEGEND = (
     f"tie: agents of one number cannot be told apart from the best of them (paired t tests over "
-    f"all pairs of agents without references, Holm-corrected at {100 * ALPHA:g} %)."
+    f"all pairs of agents without references, Holm-corrected at {100 * ALPHA:g} %); numbers need "
+    "not follow the rows, for a noisier difference is harder to tell."
 )
 GAINS_LEGEND = (
     "Differences are paired over queries; + / - : the 95 % interval, not corrected for the number "

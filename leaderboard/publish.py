@@ -74,7 +74,7 @@ def _copied(boards: list[Board], results: Path, repository: Path, end: str) -> d
 def _shown(board: Board, plots: dict[str, str]) -> list[str]:
     """One track in the README: headline, picture, gains by weight, savings, training seeds."""
     lines = [f"### {board.track}: {board.card.title}", "", f"**{outcomes_line(board)}**", ""]
-    lines += ["; ".join(board.notes) + ".", ""]
+    lines += [*(f"- {note}" for note in board.notes), ""]
     headline, *others = board_tables(board)
     lines += _without_singles(*headline)
     if board.track in plots:

@@ -173,7 +173,8 @@ def print_boards(boards: list[Board], console: Console) -> None:
     for board in boards:
         console.rule(f"{board.track}: {board.card.title}")
         console.print(outcomes_line(board), style="bold")
-        console.print("; ".join(board.notes), style="dim")
+        for note in board.notes:
+            console.print(note, style="dim", markup=False, emoji=False)
         for columns, texts in board_tables(board):
             fitting = _fitting(columns, texts, console.width)
             table = Table(show_edge=False, pad_edge=False)
@@ -282,7 +283,7 @@ def markdown(
     lines = ["# Leaderboard", "", legend(boards), ""]
     for board in boards:
         lines += [f"## {board.track}: {board.card.title}", "", f"**{outcomes_line(board)}**", ""]
-        lines += ["; ".join(board.notes) + ".", ""]
+        lines += [*(f"- {note}" for note in board.notes), ""]
         for columns, texts in board_tables(board):
             lines += [*markdown_table(columns, texts), ""]
         lines += [*(f"- {line}" for line in findings_tables.notes(findings(board))), ""]

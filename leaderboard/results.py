@@ -339,7 +339,8 @@ def read_result(path: Path) -> Result:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "(top level)"
         raise DataFileError(
-            f"{path}: not a result file: {where}: {first['msg']}. Remove it or run the agent again."
+            f"{path}: not a result file of `conductor-gym run`: {where}: {first['msg']}. Name "
+            "another one; under results/, remove it or run the agent again."
         ) from None
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from conductor_gym.agents.base import Actions, Agent, Observations, Online, Outcome
+from conductor_gym.errors import one_line
 from conductor_gym.types import N_LEVELS, N_SUBTASKS, Subtask
 
 TIME_LIMIT_S = 60.0
@@ -75,7 +76,7 @@ class Supervisor:
             self.hangs += 1
             return f"observe() took more than {self._limit:g} s"
         except (Exception, SystemExit) as error:
-            return f"observe() raised {type(error).__name__}: {str(error)[:200]}"
+            return f"observe() raised {one_line(error)}"
         return None
 
     def _ask(
@@ -115,7 +116,10 @@ class Supervisor:
             self.hangs += 1
             return None, f"act() took more than {self._limit:g} s"
         except (Exception, SystemExit) as error:
-            return None, f"act() raised {type(error).__name__}: {str(error)[:200]}"
+            return (
+                None,
+                f"act() raised {one_line(error)}",
+            )
 
     def _read(self, given: object, n: int) -> tuple[Actions | None, npt.NDArray[np.object_]]:
         """Actions, and why a row is none (empty: it is one); None where the whole is of no use."""

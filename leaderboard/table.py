@@ -128,7 +128,16 @@ def make_board(track: str, results: list[Result], ends: list[Result] | None = No
         notes.append(f"left out, played on other queries or settings: {named}; run them again")
     notes += _lost(rows)
     seeds = seed_table(results, (ZERO, BY_DOMAIN))
-    return Board(track, tracks()[track], rows, notes, compared, seeds)
+    return Board(track, _card(track, first), rows, notes, compared, seeds)
+
+
+def _card(track: str, result: Result) -> Track:
+    """The definition of a track; of one's own as far as its results tell."""
+    if track in tracks():
+        return tracks()[track]
+    told = ("pool", "suite", "split", "key", "budget_usd")
+    settings = {name: result.environment[name] for name in told}
+    return Track(title="a track of one's own", kind=result.kind, **settings)
 
 
 def _lost(rows: list[Row]) -> list[str]:
@@ -156,13 +165,14 @@ def _read_folder(folder: Path, assumptions: tuple[str | None, ...]) -> list[Resu
 
 
 def read_boards(folder: Path) -> list[Board]:
-    """Every track that has results under a folder, in the order of the tracks.
+    """Every track that has results under a folder: shipped ones in their order, then others.
 
     Raises:
         DataFileError: No results, or files that are broken.
     """
     boards: list[Board] = []
-    for name in tracks():
+    own = sorted({path.parent.name for path in folder.glob("*/*.json")} - set(tracks()))
+    for name in (*tracks(), *own):
         results = _read_folder(folder / name, (None, "mid"))
         ends = [r for end in ("low", "high") for r in _read_folder(folder / name / end, (end,))]
         if results:

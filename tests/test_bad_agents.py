@@ -223,6 +223,8 @@ def test_an_agent_of_ones_own_is_named_by_module_and_class(
         ("class Mine:\n    pass\n", "could not be built: TypeError"),
         ("class Mine:\n    def __init__(self, setting): pass\n", "has no method act"),
         ("class Mine:\n    def __init__(self, setting): 1 / 0\n", "ZeroDivisionError"),
+        ("class Mine:\n    def __init__(self, setting): raise SystemExit(0)\n", "SystemExit: 0"),
+        ("raise SystemExit(5)\n", "SystemExit: 5"),
         ("import nothing_like_this\n", "No module named 'nothing_like_this'"),
         ("class Mine(\n", "SyntaxError"),
         (
@@ -256,3 +258,33 @@ def test_a_result_file_and_the_board_tell_of_lost_episodes(
     lost = [note for note in board.notes if note.startswith("made_up:Mine lost 50 episodes")]
     assert lost
     assert "ZeroDivisionError" in lost[0]
+
+
+def test_what_an_agent_says_is_printed_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from conductor_gym.cli import app
+
+    text = "class Printer:\n    def __init__(self, setting): ...\n"
+    text += "    def act(self, observation): raise ValueError('[/home/x] [nan] :printer:')\n"
+    _module(tmp_path, text, monkeypatch)
+    words = ["run", "--agent", "made_up:Printer", "--agent", "best-single", "--track", "paper"]
+    words += ["--episodes", "20", "--cost-weight", "0.05", "--assumptions", "mid"]
+    for command in (words, ["report"]):
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0, done.output
+        said = " ".join(done.output.split())
+        assert "made_up:Printer" in said
+        assert "[/home/x] [nan] :printer:" in said
+
+
+def test_a_module_of_this_folder_goes_before_an_installed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    (tmp_path / "this.py").write_text("class Mine:\n    'From here.'\n")
+    assert agent_card("this:Mine").summary == "From here."

@@ -311,3 +311,19 @@ def test_recorded_references_equal_those_computed_from_the_table(
     assert single.utility.mean == pytest.approx(gains[:, best].mean(), abs=1e-6)
     top = np.maximum(gains.max(axis=1), 0.0).mean()
     assert on_board("clairvoyant").at[0].utility.mean == pytest.approx(top, abs=1e-6)
+
+
+def test_a_track_of_ones_own_has_a_board_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text(
+        'title = "Mine"\nkind = "simulated"\npool = "paper"\nsuite = "paper-v1"\n'
+        'split = "dev"\nkey = "public"\n'
+    )
+    for agent in ("best-single", "clairvoyant"):
+        write_result(evaluate(agent, "mine.toml", 50, (0.05,)), tmp_path / "results")
+    (board,) = read_boards(tmp_path / "results")
+    assert board.track == "mine"
+    assert (board.card.split, board.card.kind) == ("dev", "simulated")
+    assert [row.result.agent for row in board.rows] == ["clairvoyant", "best-single"]

@@ -160,6 +160,31 @@ def test_fresh_starts_anew_where_a_checkpoint_could_not_be_resumed(
     assert (folder / WEIGHTS).read_bytes() == (whole(name) / WEIGHTS).read_bytes()
 
 
+def test_a_finished_training_is_left_alone_until_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from conductor_gym.cli import app
+
+    shrink("dqn", monkeypatch.setattr)
+    words = ["train", "dqn", "--track", "paper", "--models", str(tmp_path), "--timesteps"]
+    card = tmp_path / "paper" / "dqn" / "seed-0" / CARD
+
+    def run(*more: str) -> tuple[str, int]:
+        done = CliRunner().invoke(app, [*words, *more])
+        assert done.exit_code == 0, done.output
+        return " ".join(done.output.split()), card.stat().st_mtime_ns
+
+    _, first = run(str(STEPS))
+    said, again = run(str(STEPS))
+    assert (again, "is trained already" in said) == (first, True)
+    assert run(str(STEPS), "--fresh")[1] > first
+    said, other = run(str(STEPS // 2))
+    assert "is trained already" not in said
+    assert other > first
+
+
 def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(name: str, tmp_path: Path) -> None:
     status, said, folder = stopped("SIGINT", name, tmp_path)
     assert status == 130, said

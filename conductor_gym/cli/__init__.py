@@ -56,7 +56,7 @@ def main() -> None:
     try:
         app()
     except ConductorError as error:
-        Console(stderr=True, soft_wrap=True).print(
+        Console(stderr=True, soft_wrap=True, emoji=False).print(
             f"[bold red]error:[/] {escape(str(error))}", highlight=False
         )
         raise SystemExit(2) from None

@@ -59,7 +59,7 @@ def report(
         return
     console = tables()
     text.print_boards(boards, console)
-    console.print("Written: " + ", ".join(str(path) for path in written))
+    console.print("Written: " + ", ".join(str(path) for path in written), markup=False)
 
 
 def _pictures(

@@ -60,7 +60,9 @@ def run(
     models: Annotated[Path, typer.Option(help="Where `train` keeps its models.")] = Path("models"),
     time_limit: Annotated[
         float | None,
-        typer.Option(min=0.01, help="Seconds that one call of an agent's act may take; 60."),
+        typer.Option(
+            min=0.01, max=86_400, help="Seconds that one call of an agent's act may take; 60."
+        ),
     ] = None,
     results: ResultsFolder = Path("results"),
     as_json: AsJson = False,
@@ -81,6 +83,8 @@ def run(
         weight_to_int(weight, "cost-weight")
     settings = {name: find_track(name).assumptions(assumptions) for name in track}
     make_folder(results)  # before the work, not after it
+    for track_name in settings:
+        _try_own(agent, track_name, model)
     done: list[list[Result]] = []
     console = messages()
     for track_name, played_under in settings.items():
@@ -106,7 +110,8 @@ def run(
                     )
                     made.append(result)
                     paths.append(write_result(result, results))
-            console.print(f"{track_name}: {shown}: {_headline(made)} -> {_places(paths)}")
+            line = f"{track_name}: {shown}: {_headline(made)} -> {_places(paths)}"
+            console.print(line, markup=False)
             lost = _lost(made)
             if lost:
                 console.print(f"[yellow]{escape(lost)}[/]")
@@ -139,6 +144,16 @@ def _jobs(
             console.print(f"left out: {message}", markup=False)
         for folder in folders:
             yield name, folder
+
+
+def _try_own(names: list[str], track: str, model: Path | None) -> None:
+    """Build agents of one's own once, so that one that cannot be built stops nothing half way."""
+    from conductor_gym.agents.registry import agent_card, make_agent
+    from conductor_gym.leaderboard.tracks import find_track
+
+    for name in names:
+        if name != "all" and agent_card(name).family == "own":
+            make_agent(name, find_track(track).setting(HEADLINE_COST_WEIGHT), model)
 
 
 def _lost(made: "list[Result]") -> str:
@@ -189,8 +204,10 @@ def _headline(made: "list[Result]") -> str:
 def _places(paths: list[Path]) -> str:
     """The first file, and the folders beside it that hold the others."""
     first, *others = paths
-    home = first.parent.parent if first.parent.name == "partial" else first.parent
-    return ", ".join([str(first), *(f"{path.parent.relative_to(home)}/" for path in others)])
+    beside = first.parent.name == "partial"
+    home = first.parent.parent if beside else first.parent
+    places = ", ".join([str(first), *(f"{path.parent.relative_to(home)}/" for path in others)])
+    return places + " (not on the board: a fuller run of this agent is there)" * beside
 
 
 def _summary(made: "list[Result]") -> dict[str, Any]:

@@ -25,12 +25,12 @@ PLAIN_WIDTH = 150
 
 def messages() -> Console:
     """Messages for the person; standard output is kept for what a program reads."""
-    return Console(stderr=True, soft_wrap=True, highlight=False)
+    return Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def tables() -> Console:
     """Where tables are printed."""
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, emoji=False)
 
 
 def progress() -> Progress:

@@ -39,62 +39,76 @@ def train(
     """
     from conductor_gym.agents.registry import agent_card, agents, trainer
     from conductor_gym.data_files import make_folder
-    from conductor_gym.errors import ConfigError
+    from conductor_gym.errors import ConductorError, ConfigError
     from conductor_gym.leaderboard.tracks import find_track
     from conductor_gym.reward import HEADLINE_COST_WEIGHT
 
     teach = trainer(agent)
-    if dataset is not None and agent_card(agent).learns != "traces":
+    card = agent_card(agent)
+    if timesteps is not None and card.learns == "other agents":
+        raise ConfigError(f"agent {agent!r} measures other agents on dev: leave out --timesteps.")
+    if dataset is not None and card.learns != "traces":
         able = [name for name, card in agents().items() if card.trained and card.learns == "traces"]
         raise ConfigError(
-            f"agent {agent!r} learns from {agent_card(agent).learns}, not from a dataset. "
+            f"agent {agent!r} learns from {card.learns}, not from a dataset. "
             f"--dataset goes with: {', '.join(able)}."
         )
     setting = find_track(track).setting(HEADLINE_COST_WEIGHT)
     from conductor_gym.agents.training import CHECKPOINT, TrainingRun
 
-    steps = agent_card(agent).timesteps if timesteps is None else timesteps
+    steps = card.timesteps if timesteps is None else timesteps
     console = messages()
-    cards: list[dict[str, Any]] = []
+    made: list[dict[str, Any]] = []
     for number in seed or [0]:
         folder = model_folder(models, track, agent, number)
         make_folder(folder)  # before the work, not after it
         title = f"training {agent} on {track}, seed {number}"
         with progress() as bars:
             bar = bars.add_task(title, total=steps)
-            report = partial(_advance, bars, bar, title)
             run = TrainingRun(
                 agent,
                 setting,
                 folder,
                 steps,
                 number,
-                report,
+                partial(_advance, bars, bar, title),
                 models=folder.parent.parent,
                 dataset=dataset,
             )
+            done = None if fresh or card.learns == "other agents" else run.finished()
+            if done is not None:
+                console.print(f"{folder} is trained already; --fresh trains it anew.", markup=False)
+                made.append(done)
+                continue
             if fresh:
                 run.forget_checkpoint()
             if (folder / CHECKPOINT).exists():
-                console.print(f"going on from {folder / CHECKPOINT}")
+                console.print(f"going on from {folder / CHECKPOINT}", markup=False)
             try:
-                card = teach(run)
+                model = teach(run)
+            except ConductorError:
+                if not any(folder.iterdir()):
+                    folder.rmdir()
+                raise
             except KeyboardInterrupt:
                 kept = (folder / CHECKPOINT).exists()
                 console.print(
                     f"{folder / CHECKPOINT} is kept: the same command goes on from there."
                     if kept
-                    else f"stopped before the first checkpoint in {folder}: nothing is kept."
+                    else f"stopped before the first checkpoint in {folder}: nothing of it is kept.",
+                    markup=False,
                 )
                 raise
-        last = f", mean return at the end {card['curve'][-1][1]:+.4f}" if card["curve"] else ""
+        curve = model["curve"]
+        last = f", mean return at the end {curve[-1][1]:+.4f} (cost weights drawn)" if curve else ""
         console.print(
-            f"trained {agent} on {track}, seed {number}: {card['timesteps']:,} steps in "
-            f"{card['wall_s']:.0f} s{last} (cost weights drawn) -> {folder}",
+            f"trained {agent} on {track}, seed {number}: {model['timesteps']:,} steps in "
+            f"{model['wall_s']:.0f} s{last} -> {folder}",
+            markup=False,
         )
-        cards.append(card)
+        made.append(model)
     if as_json:
-        print_json(cards[0] if len(cards) == 1 else cards)
+        print_json(made[0] if len(made) == 1 else made)
 
 
 def _advance(bars: Progress, bar: TaskID, title: str, done: int, mean_return: float) -> None:

@@ -76,7 +76,8 @@ def dataset_folder(name: str) -> Path:
         minari.parse_name(name)
     except (ValueError, TypeError):
         raise ConfigError(
-            f"{name!r} is no name of a Minari dataset. Write NAMESPACE/NAME-v0, or NAME-v0."
+            f"{name!r} is no name of a Minari dataset. Write NAMESPACE/NAME-v0, or NAME-v0, with a "
+            "namespace of two characters or more."
         ) from None
     return minari.datasets / name
 
