@@ -84,7 +84,7 @@ def _shown(board: Board, plots: dict[str, str]) -> list[str]:
             better = [row for row in rows if any(cell.endswith("+") for cell in row)]
             lines += _without_singles(columns, better)
         elif columns[0].startswith("at best-single quality"):
-            reached = [row for row in rows if re.match(r"-?\d", row[1])]
+            reached = [row for row in rows if re.match(r"[+-]\d", row[1])]
             lines += _without_singles(columns, reached)
         elif columns[0].startswith("utility by training seed"):
             lines += _without_singles(columns, rows)
