@@ -7,7 +7,7 @@ import numpy as np
 
 from conductor_gym.errors import MissingExtraError
 from conductor_gym.leaderboard.report import outcomes_line
-from conductor_gym.leaderboard.table import Board
+from conductor_gym.leaderboard.table import ZERO, Board
 
 try:
     from matplotlib import colormaps
@@ -17,12 +17,28 @@ except ModuleNotFoundError:
     raise MissingExtraError("the cost-quality plot", "report") from None
 
 
+NAMED = 12
+"""Agents that are told apart by colour; the others are grey."""
+
+
 def _pareto(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     best: list[tuple[float, float]] = []
     for cost, quality in sorted(points):
         if not best or quality > best[-1][1]:
             best.append((cost, quality))
     return best
+
+
+def _named(board: Board) -> set[str]:
+    """Agents with a colour of their own: the best ones and the best single worker."""
+    competing = [
+        row.result.agent
+        for row in board.rows
+        if row.at is not None
+        and not row.result.privileged
+        and not row.result.agent.startswith("single:")
+    ]
+    return {*competing[:NAMED], ZERO}
 
 
 def plot_board(board: Board, path: Path) -> None:
@@ -36,6 +52,8 @@ def plot_board(board: Board, path: Path) -> None:
     axes: Any = figure.subplots()
     reachable: list[tuple[float, float]] = []
     shown = singles = 0
+    others = False
+    named = _named(board)
     for row in board.rows:
         name = row.result.agent
         points = sorted({(at.cost_usd.mean, at.quality.mean) for at in row.result.at})
@@ -55,6 +73,18 @@ def plot_board(board: Board, path: Path) -> None:
                 fontsize=6.5,
                 color="grey",
             )
+            continue
+        if not row.result.privileged and name not in named:
+            axes.plot(
+                *np.array(points).T,
+                color="silver",
+                linewidth=0.8,
+                marker=".",
+                markersize=3,
+                zorder=1,
+                label=None if others else "other agents",
+            )
+            others = True
             continue
         axes.plot(
             *np.array(points).T,
