@@ -67,7 +67,7 @@ leaderboard: train ## Train, score every agent, print the board
 	else \
 	  echo "no recorded tables (CONDUCTOR_GYM_RECORDED is not set): simulated tracks only"; \
 	fi
-	$(MAKE) run-unseen
+	$(if $(filter standard,$(TRACKS)),$(MAKE) run-unseen)
 	$(BIN)/conductor-gym report
 
 fidelity: $(VENV)/installed ## Hold fitted pools and predictions against reality, write docs/fidelity.md
