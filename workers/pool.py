@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from conductor_gym.data_files import StrictModel, find_named_toml, load_toml
 from conductor_gym.recordings.detect import is_recording
 from conductor_gym.types import Assumptions
+from conductor_gym.workers.endpoint import Endpoint, ProviderLimits
 from conductor_gym.workers.fitted_sections import FittedOn, LoadingTable, Source, TextTable
 
 POOLS_FOLDER = Path(__file__).with_name("pools")
@@ -95,6 +96,7 @@ class WorkerCard(StrictModel):
         ttft_sigma: Log-normal spread of it.
         modalities: Beyond text.
         note: Where the card's figures come from.
+        live: How it is reached, None for a worker that only exists in a simulation or recording.
     """
 
     uid: Annotated[str, Field(min_length=1)]
@@ -109,6 +111,7 @@ class WorkerCard(StrictModel):
     modalities: tuple[Literal["image", "audio"], ...] = ()
     source: Source
     note: str
+    live: Endpoint | None = None
 
 
 class AccuracyTable(StrictModel):
@@ -208,11 +211,14 @@ class Pool(StrictModel):
         prices_as_of: Date of the price table, ``YYYY-MM``, or ``unknown``.
         recording: Recording that a recorded pool replays.
         fitted_on: Where a fitted pool's numbers come from.
+        journal: Journal of live calls that a recorded pool replays, from the folder of the pool's
+            file.
+        limits: What providers allow live calls, by `provider` of the workers.
     """
 
     name: str
     title: str
-    backend: Literal["simulated", "recorded"]
+    backend: Literal["simulated", "recorded", "live"]
     prices_as_of: str
     output_cap: TokenNumber
     overhead_tokens: Overhead
@@ -227,6 +233,8 @@ class Pool(StrictModel):
     text: TextTable | None = None
     recording: str | None = None
     fitted_on: FittedOn | None = None
+    journal: str | None = None
+    limits: dict[str, ProviderLimits] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -235,9 +243,17 @@ class Pool(StrictModel):
             doubles = sorted({text for text in given if given.count(text) > 1})
             if doubles:
                 raise ValueError(f"worker {label} appears twice: {', '.join(doubles)}")
+        strangers = sorted(set(self.limits) - {worker.provider for worker in self.workers})
+        if strangers:
+            raise ValueError(f"limits: no worker has provider {', '.join(strangers)}")
         if self.backend == "recorded":
-            if self.recording is None:
-                raise ValueError("a recorded pool needs `recording`, the name of one")
+            if (self.recording is None) == (self.journal is None):
+                raise ValueError("a recorded pool needs `recording`, the name of one, or `journal`")
+            return self
+        if self.backend == "live":
+            bare = [worker.name for worker in self.workers if worker.live is None]
+            if bare:
+                raise ValueError(f"these workers need a [workers.live] section: {', '.join(bare)}")
             return self
         needed = ("accuracy", "output_tokens", "format_failure", "confidence_bias", "model")
         for section in needed:
@@ -307,8 +323,11 @@ class Pool(StrictModel):
         return max(len(self.loadings_of(w, d)) for w in self.worker_names for d in self.domains)
 
     def content_hash(self) -> str:
-        """BLAKE2b of everything the file says, 16 hex digits."""
-        return hashlib.blake2b(self.model_dump_json().encode(), digest_size=8).hexdigest()
+        """BLAKE2b of what the file says, 16 hex digits; how live workers are reached is left out."""
+        said = self.model_dump_json(
+            exclude={"journal": True, "limits": True, "workers": {"__all__": {"live"}}}
+        )
+        return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
 
     def token_means(self) -> dict[str, dict[str, float]]:
         """Mean output tokens of a solve by worker name and domain, all tables together."""

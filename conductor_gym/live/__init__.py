@@ -1,0 +1,1 @@
+"""Live workers: real LLMs under the same environment."""
