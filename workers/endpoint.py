@@ -11,9 +11,9 @@ class Endpoint(StrictModel):
     """Where a worker answers.
 
     Attributes:
-        client: ``"openai"`` for any server with an OpenAI-compatible chat endpoint (vLLM, llama.cpp,
-            Ollama), ``"litellm"`` for every provider that LiteLLM knows, ``"transformers"`` for a
-            model in this process.
+        client: ``"openai"`` for any server with an OpenAI-compatible chat endpoint (vLLM,
+            llama.cpp, Ollama), ``"litellm"`` for every provider that LiteLLM knows,
+            ``"transformers"`` for a model in this process.
         model: As the endpoint knows it; for ``"transformers"`` a folder or a hub's name.
         base_url: Of the server, such as ``http://127.0.0.1:8000/v1``.
         api_key_env: Environment variable that holds the key. Keys never stand in files.

@@ -323,7 +323,7 @@ class Pool(StrictModel):
         return max(len(self.loadings_of(w, d)) for w in self.worker_names for d in self.domains)
 
     def content_hash(self) -> str:
-        """BLAKE2b of what the file says, 16 hex digits; how live workers are reached is left out."""
+        """BLAKE2b of what the file says, 16 hex digits; how workers are reached is left out."""
         said = self.model_dump_json(
             exclude={"journal": True, "limits": True, "workers": {"__all__": {"live"}}}
         )

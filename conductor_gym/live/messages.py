@@ -51,7 +51,7 @@ class ChatRequest:
 
     @cached_property
     def key(self) -> str:
-        """BLAKE2b of everything that a reply may depend on, 32 hex digits: equal keys are one call."""
+        """BLAKE2b of all that a reply may depend on, 32 hex digits: equal keys are one call."""
         said = [
             self.worker,
             self.model,
@@ -71,13 +71,14 @@ class ChatReply(NamedTuple):
 
     Attributes:
         status: ``OK`` where there is a text, else ``MALFORMED`` (no chat reply could be read),
-            ``REFUSED``, ``OVERFLOW``, ``UNAFFORDABLE``, ``THROTTLED``, ``UNAVAILABLE`` or ``TIMEOUT``.
+            ``REFUSED``, ``OVERFLOW``, ``UNAFFORDABLE``, ``THROTTLED``, ``UNAVAILABLE`` or
+            ``TIMEOUT``.
         text: What the worker said; empty without one.
         tokens_in: Input tokens billed.
         tokens_out: Output tokens billed.
         cost: nano-USD billed.
-        latency: Microseconds from the first attempt to the reply, waiting between attempts included,
-            waiting for a free slot of our own limits left out.
+        latency: Microseconds from the first attempt to the reply, waiting between attempts
+            included, waiting for a free slot of our own limits left out.
         tries: Attempts that were sent.
         counted: Whether tokens were counted here because the reply did not state them.
         detail: Why it failed, in a few words; never holds a key.
@@ -110,7 +111,7 @@ class Completion(NamedTuple):
     refused: bool = False
 
 
-class CallFailed(Exception):
+class CallError(Exception):
     """One attempt failed in a way that the environment has a status for.
 
     Attributes:
@@ -140,7 +141,7 @@ class Client(Protocol):
             timeout_s: Seconds after which the attempt is given up.
 
         Raises:
-            CallFailed: The attempt failed; the message names no key.
+            CallError: The attempt failed; the message names no key.
             ConfigError: No attempt can succeed before a person repairs something (missing or wrong
                 key, unknown model): the run must stop.
         """
