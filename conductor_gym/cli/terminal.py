@@ -55,8 +55,9 @@ def print_json(value: Any) -> None:
 
 def models_of(models: Path, track: str, agent: str) -> Path:
     """Where the models of an agent are kept, one folder a training seed."""
-    track = track.removesuffix(".toml").rpartition("/")[2]  # a track of one's own is a path
-    return models / track / agent
+    from conductor_gym.leaderboard.tracks import folder_of
+
+    return models / folder_of(track) / agent
 
 
 def model_folder(models: Path, track: str, agent: str, seed: int) -> Path:
