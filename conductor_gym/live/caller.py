@@ -13,6 +13,7 @@ from conductor_gym.dynamics.call import gives_answer
 from conductor_gym.dynamics.state import Records
 from conductor_gym.kernels import OUTCOME_DTYPE
 from conductor_gym.live.context import Context, Output, fill_context
+from conductor_gym.live.progress import Progress
 from conductor_gym.live.messages import ChatReply, ChatRequest, Message, Tokens
 from conductor_gym.live.parse import Parsed, answer_identity, parse_reply
 from conductor_gym.live.prompts import Asked, Seen, prompt_version, write_prompt
@@ -101,6 +102,10 @@ class Asker(Protocol):
         """Take note of what the environment made of a reply."""
         ...
 
+    def progress(self) -> Progress | None:
+        """Calls so far, None where none are made."""
+        ...
+
     async def close(self) -> None:
         """Close connections and files."""
         ...
@@ -144,6 +149,10 @@ class Caller:
         """Close connections and files."""
         self._grading.shutdown(wait=False, cancel_futures=True)
         await self._asker.close()
+
+    def progress(self) -> Progress | None:
+        """Calls so far, None where none are made."""
+        return self._asker.progress()
 
     def request(self, situation: Situation) -> ChatRequest:
         """What is sent for a call."""

@@ -14,6 +14,7 @@ from conductor_gym.live.journal import Journal
 from conductor_gym.live.messages import ChatReply, ChatRequest
 from conductor_gym.live.options import LiveOptions
 from conductor_gym.live.prompts import prompt_version
+from conductor_gym.live.progress import Progress
 from conductor_gym.live.replay import Replay
 from conductor_gym.live.tokens import CharTokens, tokens_of
 from conductor_gym.world import World, journal_path, make_world
@@ -39,6 +40,10 @@ class JournalledAsker:
         """See `Asker.graded`."""
         self.journal.graded(key, outcome)
 
+    def progress(self) -> Progress | None:
+        """See `Asker.progress`."""
+        return self.dispatcher.progress()
+
     async def close(self) -> None:
         """See `Asker.close`."""
         await self.dispatcher.close()
@@ -61,6 +66,10 @@ class ReplayAsker:
 
     def graded(self, key: str, outcome: Mapping[str, Any]) -> None:
         """Nothing: what stands there was graded."""
+
+    def progress(self) -> Progress | None:
+        """None: no calls are made."""
+        return None
 
     async def close(self) -> None:
         """Nothing is open."""
