@@ -1,6 +1,7 @@
 """From what is asked of a worker to the messages that ask it. All texts stand in `prompts.toml`."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,10 @@ from conductor_gym.live.messages import Message
 from conductor_gym.types import Subtask
 
 PROMPTS_FILE = Path(__file__).with_name("prompts.toml")
+
+_CHAT_MARK = re.compile(
+    r"<\|[^<>\n]{0,40}\|>|<(?:start|end)_of_turn>|</?s>|<</?SYS>>|\[/?(?:INST|SYSTEM_PROMPT)\]"
+)
 
 FORMS = {
     "exact": "line",
@@ -138,6 +143,14 @@ def unforgeable_mark(materials: tuple[str, ...]) -> str:
     return mark
 
 
+def without_chat_marks(text: str) -> str:
+    """A text in which no model sees the begin or end of a message: a space opens such marks.
+
+    Servers read marks such as ``<|im_end|>`` as what they stand for, wherever they stand.
+    """
+    return _CHAT_MARK.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+
+
 def write_prompt(asked: Asked) -> tuple[Message, ...]:
     """The messages of a call: a system message, then one of the user.
 
@@ -159,7 +172,7 @@ def write_prompt(asked: Asked) -> tuple[Message, ...]:
     t = texts()
 
     def fenced(text: str) -> str:
-        return t.fenced.format(mark=mark, text=text)
+        return t.fenced.format(mark=mark, text=without_chat_marks(text))
 
     blocks = [t.task.format(task=asked.task)]
     if asked.documents:
