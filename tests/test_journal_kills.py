@@ -16,30 +16,32 @@ from conductor_gym.live.journal_read import load_journal
 
 KILLS = 20
 TESTS = Path(__file__).parent
-WRITER = """
-import sys
+WRITERS = """
+import os, sys
 from journal_calls import HEADER, reply, request
 from conductor_gym.live.journal import Journal
-path, start = sys.argv[1], int(sys.argv[2])
-out = open(sys.argv[3], "ab", buffering=0)
-journal = Journal.open(path, HEADER)
-out.write(b"open\\n")
-for i in range(start, start + 1_000_000):
-    long = "text " * (i % 7 * 900)  # some lines need many pages
-    asked = request(i)
-    journal.sent(asked, 5_000)
-    out.write(b"sent %d\\n" % i)
-    journal.replied(asked, reply(i, long))
-    out.write(b"replied %d\\n" % i)
-    journal.graded(asked.key, {"score": 1.0})
-    out.write(b"graded %d\\n" % i)
+
+def write(path, told, start):
+    out = open(told, "ab", buffering=0)
+    journal = Journal.open(path, HEADER)
+    for i in range(start, start + 1_000_000):
+        asked = request(i)
+        journal.sent(asked, 5_000)
+        out.write(b"sent %d\\n" % i)
+        journal.replied(asked, reply(i, "text " * (i % 7 * 900)))  # some lines need many pages
+        out.write(b"replied %d\\n" % i)
+        journal.graded(asked.key, {"score": 1.0})
+        out.write(b"graded %d\\n" % i)
+
+for number, _ in enumerate(sys.stdin):
+    child = os.fork()
+    if child == 0:
+        write(sys.argv[1], sys.argv[2], number * 1_000_000)
+    print(child, flush=True)
+    os.waitpid(child, 0)
+    print("ended", flush=True)
 """
-
-
-def _start(*words: str) -> "subprocess.Popen[bytes]":
-    where = os.pathsep.join([str(TESTS.parent), str(TESTS)])
-    command = [sys.executable, "-c", WRITER, *words]
-    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": where})
+"""Starts a writer for each line that it reads, says its pid, and when it has ended."""
 
 
 def _acknowledged(told: Path) -> list[tuple[str, int]]:
@@ -54,17 +56,24 @@ def test_a_writer_killed_at_random_moments_loses_nothing_it_acknowledged(tmp_pat
     path, told = tmp_path / "run.jsonl", tmp_path / "told"
     told.touch()
     moments = random.Random(7)
-    for kill in range(KILLS):
-        before = told.stat().st_size
-        writer = _start(str(path), str(kill * 1_000_000), str(told))
-        deadline = time.monotonic() + 30
-        while told.stat().st_size == before:  # the first half of its life is Python's start
-            assert writer.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
-        time.sleep(moments.random() * 0.05)
-        writer.send_signal(signal.SIGKILL)
-        writer.wait()
+    where = os.pathsep.join([str(TESTS.parent), str(TESTS)])
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITERS, str(path), str(told)],
+        env={**os.environ, "PYTHONPATH": where},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as writers:
+        assert writers.stdin is not None
+        assert writers.stdout is not None
+        for _ in range(KILLS):
+            writers.stdin.write("next\n")
+            writers.stdin.flush()
+            pid = int(writers.stdout.readline())
+            time.sleep(moments.random() * 0.1)  # while it opens the journal, too
+            os.kill(pid, signal.SIGKILL)
+            assert writers.stdout.readline() == "ended\n"
+        writers.stdin.close()
     _holds_all(path, _acknowledged(told))
     with Journal.open(path, HEADER) as journal:
         journal.replied(request(-1), reply(-1))
@@ -85,19 +94,3 @@ def _holds_all(path: Path, acknowledged: list[tuple[str, int]]) -> None:
     # Whatever was written beyond what was acknowledged is whole, too.
     assert len(read.unanswered) <= KILLS
     assert read.spent == sum(r.cost for r in read.replies.values()) + 5_000 * len(read.unanswered)
-
-
-def test_a_writer_killed_while_it_opens_leaves_a_journal(tmp_path: Path) -> None:
-    path, told = tmp_path / "run.jsonl", tmp_path / "told"
-    told.touch()
-    writer = _start(str(path), "0", str(told))
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < deadline
-    writer.send_signal(signal.SIGKILL)
-    writer.wait()
-    with Journal.open(path, HEADER) as journal:
-        journal.replied(request(0), reply(0))
-    read = load_journal(path)
-    assert read.header["pool"] == "small"
-    assert read.replies[request(0).key] == reply(0)
