@@ -32,6 +32,10 @@ class AgentError(ConductorError, RuntimeError):
     """An agent that cannot be imported, built or played."""
 
 
+class NotRecordedError(ConductorError, LookupError):
+    """A journal is replayed and holds no such call."""
+
+
 class MissingExtraError(ConductorError, ImportError):
     """An optional dependency is not installed."""
 
