@@ -110,6 +110,18 @@ def test_spent_counts_bills_and_the_worst_price_of_calls_without_a_reply(tmp_pat
         assert journal.unanswered == load_journal(path).unanswered == (request(2).key,)
 
 
+def test_a_call_that_was_dropped_is_neither_spent_nor_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    with Journal.open(path, HEADER) as journal:
+        journal.sent(request(0), 5_000)
+        journal.dropped(request(0))
+        assert (journal.spent, journal.unanswered) == (0, ())
+    with Journal.open(path, HEADER) as journal:
+        assert (journal.spent, journal.unanswered) == (0, ())
+        journal.sent(request(0), 5_000)
+    assert load_journal(path).spent == 5_000
+
+
 @pytest.mark.parametrize("change", [{"pool_hash": "cd34"}, {"suite": "mine"}, {"split": "dev"}])
 def test_the_journal_of_another_run_is_refused_and_left_alone(
     tmp_path: Path, change: dict[str, str]

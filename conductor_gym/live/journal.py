@@ -162,17 +162,23 @@ class Journal:
         """Write down how a call came back, before the reply is used.
 
         Raises:
-            DataFileError: Not even the ballast had room for it.
+            DataFileError: The file cannot be written; not for a full disk, as long as the reply has
+                no more text than its request allows.
         """
         with self._lock:
             record = {"kind": "reply", "key": request.key, **reply_record(reply)}
             self._append(to_line(self._with_request(record, request)))
             self._requests.add(request.key)
-            self._worst.pop(request.key, None)
-            self._held -= self._room.pop(request.key, 0)
+            self._came_back(request.key)
             before = self._replies.get(request.key)
             self._billed += reply.cost - (before.cost if before else 0)
             self._replies[request.key] = reply
+
+    def dropped(self, request: ChatRequest) -> None:
+        """Write down that a call that was sent ended without a reply and without a bill."""
+        with self._lock:
+            self._came_back(request.key)
+            self._note({"kind": "dropped", "key": request.key})
 
     def graded(self, key: str, outcome: Mapping[str, Any]) -> None:
         """Write down what a reply was taken for.
@@ -182,21 +188,22 @@ class Journal:
         Args:
             key: Of the request.
             outcome: Status, answer, confidence, verdict, score; JSON values.
+
+        Raises:
+            DataFileError: The file cannot be written.
         """
         said = dict(outcome)
         with self._lock:
-            if self._full or self._outcomes.get(key) == said:
-                return
-            try:
-                self._write(to_line({"kind": "graded", "key": key, "outcome": said}), spare=False)
-            except OSError as error:
-                if error.errno not in FULL:
-                    raise self._refusal(error) from None
-                self._full = True
-            self._outcomes[key] = said
+            if self._outcomes.get(key) != said:
+                self._note({"kind": "graded", "key": key, "outcome": said})
+                self._outcomes[key] = said
 
     def close(self) -> None:
-        """Sync and let others have the file. May be called twice."""
+        """Sync and let others have the file. May be called twice.
+
+        Raises:
+            DataFileError: What was written may not have reached the disk.
+        """
         if self._closing.is_set():
             return
         self._closing.set()
@@ -204,6 +211,8 @@ class Journal:
         self._sync()
         self._ballast.close()
         os.close(self._fd)
+        if self._failed_sync:
+            raise DataFileError(f"{self.path}: cannot be written ({self._failed_sync}).")
 
     def __enter__(self) -> Self:
         return self
@@ -216,6 +225,20 @@ class Journal:
         if request.key in self._requests:
             return record
         return record | {"request": request_record(request)}
+
+    def _came_back(self, key: str) -> None:
+        self._worst.pop(key, None)
+        self._held -= self._room.pop(key, 0)
+
+    def _note(self, record: Record) -> None:
+        """Write a line that a full disk may go without."""
+        if self._full:
+            return
+        try:
+            self._write(to_line(record), spare=False)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise self._refusal(error) from None
 
     def _append(self, line: bytes) -> None:
         try:
