@@ -363,6 +363,30 @@ def test_a_file_that_may_not_grow_takes_the_replies_of_all_calls_in_flight(tmp_p
     _fill(tmp_path / "run.jsonl", 2_500_000, 20)
 
 
+HALF = """
+import resource, sys
+from pathlib import Path
+from conductor_gym.live.journal_file import JournalFile
+file = JournalFile(Path(sys.argv[1]))
+file.write(b"first\\n")
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+try:
+    file.write(200 * b"x" + b"\\n")
+except OSError as error:
+    print(error.strerror)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+file.write(b"second\\n")
+file.close()
+"""
+
+
+def test_a_line_that_finds_no_room_leaves_no_half_line(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    done = _python(HALF, str(path))
+    assert done.stdout == "File too large\n", done.stderr
+    assert path.read_bytes() == b"first\nsecond\n"
+
+
 @pytest.mark.parametrize("flight", [1, 200])
 def test_a_full_disk_takes_the_replies_of_all_calls_in_flight(tmp_path: Path, flight: int) -> None:
     disk = tmp_path / "disk"
