@@ -20,6 +20,10 @@ class EpisodeOverError(ConductorError, RuntimeError):
     """`step` was called before `reset` or after the episode had ended."""
 
 
+class NotRecordedError(ConductorError, LookupError):
+    """A journal is replayed and holds no such call."""
+
+
 class ConfigError(ConductorError, ValueError):
     """Settings that cannot work together."""
 
@@ -30,10 +34,6 @@ class DataFileError(ConductorError, ValueError):
 
 class AgentError(ConductorError, RuntimeError):
     """An agent that cannot be imported, built or played."""
-
-
-class NotRecordedError(ConductorError, LookupError):
-    """A journal is replayed and holds no such call."""
 
 
 class MissingExtraError(ConductorError, ImportError):
