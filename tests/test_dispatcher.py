@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from live_calls import (
     PRICE_IN,
-    PRICE_OUT,
     QUICK,
     WORST,
     Memory,

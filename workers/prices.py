@@ -12,6 +12,7 @@ from conductor_gym.errors import MissingExtraError
 
 _TABLE = "model_prices_and_context_window_backup.json"
 _PER_MILLION = 1_000_000
+_MODES = ("chat", "completion", "responses")
 
 
 class ListPrice(NamedTuple):
@@ -56,7 +57,7 @@ def list_price(model: str) -> ListPrice:
     known = cast(Mapping[str, Any], entry or {})
     prices = [known.get(f"{way}_cost_per_token") for way in ("input", "output")]
     usd = [round(p * _PER_MILLION, 6) for p in prices if isinstance(p, int | float)]
-    if len(usd) < 2 or not any(usd):
+    if len(usd) < 2 or not any(usd) or known.get("mode") not in _MODES:
         raise ValueError(
             f"LiteLLM {number} states no price for {model!r}: write usd_per_m_input and "
             "usd_per_m_output (USD per million tokens, 0 if it is free)"

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -133,3 +134,5 @@ def _be_quiet() -> None:
     litellm.turn_off_message_logging = True
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # pydantic on LiteLLM's own types, at the first call.
+    warnings.filterwarnings("ignore", message="Item .* is using the `ReadOnly` qualifier")
