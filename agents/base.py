@@ -33,6 +33,7 @@ class Setting:
         cost_weight: Quality points per US cent at which the agent will be scored.
         seed: For agents that draw; never the global random state.
         simulated: Whether outcomes are simulated, so that expected ones exist.
+        foreseen: Whether outcomes exist before they are asked for, as those of live workers do not.
     """
 
     train: EnvConfig
@@ -43,6 +44,7 @@ class Setting:
     cost_weight: float
     seed: int = 0
     simulated: bool = True
+    foreseen: bool = True
 
 
 class Agent(Protocol):

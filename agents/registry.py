@@ -73,6 +73,8 @@ def what_is_missing(name: str, setting: Setting) -> str | None:
         return "needs stated confidence, which is not recorded"
     if card.needs_simulation and not setting.simulated:
         return "needs expected outcomes, which a table of single outcomes does not hold"
+    if card.privileged and not setting.foreseen:
+        return "looks at outcomes beforehand, which live workers have not given yet"
     return None
 
 

@@ -8,7 +8,14 @@ from typing import Any, get_args
 from conductor_gym.dynamics.keyed import PUBLIC_KEY
 from conductor_gym.errors import ConfigError, unknown_name
 from conductor_gym.reward import weight_to_int
-from conductor_gym.types import DEFAULT_BUDGET_USD, MAX_SLOTS, MAX_STEPS, MAX_WORKERS, Assumptions
+from conductor_gym.types import (
+    DEFAULT_BUDGET_USD,
+    MAX_SLOTS,
+    MAX_STEPS,
+    MAX_WORKERS,
+    Assumptions,
+    Backend,
+)
 
 MAX_BUDGET_USD = 10.0
 
@@ -43,6 +50,7 @@ class EnvConfig:
         max_workers: Worker slots; those beyond the pool are masked.
         key: Text of the key that all luck is drawn from; `"public"` is for training.
         assumptions: Which end of the assumed parameters to simulate with.
+        backend: ``"simulated"``, ``"recorded"`` or ``"live"``; None: as the pool's file says.
     """
 
     pool: str = "mixed"
@@ -55,6 +63,7 @@ class EnvConfig:
     max_workers: int = MAX_WORKERS
     key: str = PUBLIC_KEY
     assumptions: Assumptions = "mid"
+    backend: Backend | None = None
 
     def __post_init__(self) -> None:
         for name in ("pool", "suite", "split", "key"):
@@ -65,6 +74,8 @@ class EnvConfig:
                 raise ConfigError(f"{name} must be a text, got {given!r}.")
         if self.assumptions not in get_args(Assumptions):
             raise unknown_name("assumptions", self.assumptions, get_args(Assumptions))
+        if self.backend is not None and self.backend not in get_args(Backend):
+            raise unknown_name("backend", self.backend, get_args(Backend))
         object.__setattr__(self, "max_steps", whole_number("max_steps", self.max_steps, 2, 64))
         object.__setattr__(
             self, "max_workers", whole_number("max_workers", self.max_workers, 1, MAX_SLOTS)
@@ -84,5 +95,5 @@ class EnvConfig:
         weight_to_int(self.latency_weight, "latency_weight")
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return asdict(self)
+        """Plain values, ready for JSON; without a backend where the pool's own is meant."""
+        return {k: v for k, v in asdict(self).items() if k != "backend" or v is not None}

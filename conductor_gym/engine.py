@@ -12,6 +12,7 @@ from conductor_gym.dynamics.jit import entry
 from conductor_gym.dynamics.results import RESULT_DTYPE
 from conductor_gym.dynamics.state import (
     BLOCK,
+    CALL_DTYPE,
     Observation,
     Records,
     State,
@@ -67,6 +68,11 @@ class Engine:
         if n < 1:
             raise ConfigError(f"at least one environment is needed, got {n!r}.")
         self.world: World = make_world(config) if world is None else world
+        if self.world.told and type(self) is Engine:
+            raise ConfigError(
+                f"outcomes of pool {self.world.pool.name!r} come from outside (backend "
+                f"{self.world.backend!r}): an `Engine` cannot make them, a `LiveEngine` can."
+            )
         self.n = n
         self.state: State = new_state(n, config.max_steps, config.max_workers)
         self._scratch = new_scratch(min(BLOCK, max(n, len(self.world.tables.workers))))
@@ -169,31 +175,56 @@ class Engine:
             self._step = entry(kernels().step, arguments)
         outside = self._step(*arguments)
         if outside >= 0:
-            action = tuple(arguments[4][outside].tolist())
-            where = f" of slot {outside}" if self.n > 1 else ""
-            raise InvalidActionError(f"action {action}{where} is out of range. {self._meaning}")
+            raise self.out_of_range(arguments[4], outside)
         return results
 
+    def out_of_range(self, actions: npt.NDArray[np.int64], slot: int) -> InvalidActionError:
+        """The error for a slot's action outside the action space."""
+        where = f" of slot {slot}" if self.n > 1 else ""
+        action = tuple(actions[slot].tolist())
+        return InvalidActionError(f"action {action}{where} is out of range. {self._meaning}")
+
+    def plan(self, slots: npt.NDArray[np.int64], actions: npt.NDArray[np.int64]) -> Records:
+        """What actions ask for in some slots, without making it happen.
+
+        Args:
+            slots: int64 [k], none of them over.
+            actions: int64 [n, 3], of all slots, all in range.
+
+        Returns:
+            `CALL_DTYPE` [n], written where asked.
+        """
+        calls = np.zeros(self.n, CALL_DTYPE)
+        actions = np.ascontiguousarray(actions, np.int64)
+        kernels().plan(self.world.tables, self.state, slots, actions, calls)
+        return calls
+
     def step_told(
-        self, actions: npt.NDArray[np.int64], outcomes: Records, observation: Observation
+        self,
+        slots: npt.NDArray[np.int64],
+        actions: npt.NDArray[np.int64],
+        outcomes: Records,
+        observation: Observation,
     ) -> Records:
-        """Step every slot whose episode is not over, with outcomes that are known.
+        """Step those of some slots whose episode is not over, with outcomes that are known.
 
         What the environment decides by itself stays its own: whether an action is valid and
         affordable, which part it is about, votes, and the end.
 
         Args:
-            actions: int64 [n, 3], all in range.
+            slots: int64 [k].
+            actions: int64 [n, 3], of all slots, all in range.
             outcomes: `OUTCOME_DTYPE` [n], read where a call is made.
-            observation: Arrays of all n slots, all rows are written.
+            observation: Arrays of all n slots, the k rows are written.
 
         Returns:
-            `RESULT_DTYPE` [n].
+            `RESULT_DTYPE` [n], zeros elsewhere.
         """
-        results = np.empty(self.n, RESULT_DTYPE)
+        results = np.zeros(self.n, RESULT_DTYPE)
         kernels().step_told(
             self.world.tables,
             self.state,
+            slots,
             np.ascontiguousarray(actions, np.int64),
             outcomes,
             results,
@@ -264,8 +295,10 @@ class Engine:
             ConfigError: Outcomes are recorded, so there is nothing to average over.
         """
         world, sim = self.world, self.world.simulated
-        if world.pool.backend != "simulated":
-            raise ConfigError(f"pool {world.pool.name!r} is recorded: it has no expected outcomes.")
+        if world.backend != "simulated":
+            raise ConfigError(
+                f"pool {world.pool.name!r} is {world.backend}: it has no expected outcomes."
+            )
         solves = self._new_solves(slots)
         kernels().expected_solves(
             world.tables, sim, self.state, slots, level, solves, self._scratch

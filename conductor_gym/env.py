@@ -10,6 +10,7 @@ import numpy.typing as npt
 from conductor_gym.config import EnvConfig, whole_number
 from conductor_gym.dynamics.results import RULE_NAMES, STATUS_NAMES
 from conductor_gym.engine import Engine
+from conductor_gym.engines import new_engine
 from conductor_gym.errors import ConfigError, EpisodeOverError, unknown_name
 from conductor_gym.render import tell_episode
 from conductor_gym.reward import WEIGHT_SCALE
@@ -20,6 +21,7 @@ from conductor_gym.types import (
     MAX_STEPS,
     MAX_WORKERS,
     Assumptions,
+    Backend,
 )
 
 Observations = dict[str, npt.NDArray[Any]]
@@ -43,6 +45,8 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
         max_workers: Worker slots; those beyond the pool are masked.
         key: Text of the key that all luck is drawn from.
         assumptions: Which end of the assumed parameters to simulate with.
+        backend: ``"simulated"`` or ``"recorded"``; None: as the pool's file says. Live workers are
+            in `ConductorLive-v0`.
         render_mode: ``"ansi"`` returns the episode so far as text, ``"human"`` prints it.
 
     Raises:
@@ -63,6 +67,7 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
         max_workers: int = MAX_WORKERS,
         key: str = "public",
         assumptions: Assumptions = "mid",
+        backend: Backend | None = None,
         render_mode: str | None = None,
     ) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
@@ -78,9 +83,10 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
             max_workers=max_workers,
             key=key,
             assumptions=assumptions,
+            backend=backend,
         )
         self.render_mode = render_mode
-        self.engine = Engine(self.config)
+        self.engine = self._new_engine()
         self.observation_space: gym.Space[Any] = observation_space(max_workers, max_steps)
         self.action_space: gym.Space[Any] = action_space(max_workers)
         self._slot = np.zeros(1, np.int64)
@@ -88,6 +94,9 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
         self._index = 0
         self._mask = np.zeros(mask_width(max_workers), np.int8)
         self._told = 0
+
+    def _new_engine(self) -> Engine:
+        return new_engine(self.config)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

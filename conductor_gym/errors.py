@@ -28,6 +28,10 @@ class DataFileError(ConductorError, ValueError):
     """A pool, suite, table or result file that cannot be used."""
 
 
+class NotRecordedError(ConductorError, LookupError):
+    """A journal is replayed and holds no such call."""
+
+
 class AgentError(ConductorError, RuntimeError):
     """An agent that cannot be imported, built or played."""
 

@@ -64,9 +64,11 @@ class Kernels(NamedTuple):
         step: ``(tables, simulated, recorded, state, actions, restart, results, observation,
             scratch)`` steps every slot whose episode is not over. Returns -1, or a slot whose
             action is outside the action space, and then nothing has moved.
-        step_told: ``(tables, state, actions, outcomes, results, observation, scratch)`` steps
-            every slot whose episode is not over; what calls come back with is given, and actions
-            are in range.
+        plan: ``(tables, state, slots, actions, calls)`` works out what actions in range ask for in
+            these slots, none of which is over; nothing moves.
+        step_told: ``(tables, state, slots, actions, outcomes, results, observation, scratch)``
+            steps those of these slots whose episode is not over; what calls come back with is
+            given, and actions are in range.
         first_solves: ``(tables, simulated, recorded, state, slots, level, solves, scratch)`` looks
             at what each worker's first solve of the whole would give, without making it.
         expected_solves: ``(tables, simulated, state, slots, level, solves, scratch)`` looks at
@@ -76,6 +78,7 @@ class Kernels(NamedTuple):
     start: Callable[..., None]
     look: Callable[..., None]
     step: Callable[..., int]
+    plan: Callable[..., None]
     step_told: Callable[..., None]
     first_solves: Callable[..., None]
     expected_solves: Callable[..., None]
@@ -187,9 +190,19 @@ def kernels() -> Kernels:
         return -1
 
     @cached_njit
+    def plan(tables: Any, state: Any, slots: Any, actions: Any, calls: Any) -> None:
+        _ = fingerprint
+        for i in range(slots.shape[0]):
+            slot = slots[i]
+            worker, subtask, level = actions[slot]
+            episode, steps = state.episodes[slot], state.steps[slot]
+            plan_call(tables, episode, steps, worker, subtask, level, calls[slot])
+
+    @cached_njit
     def step_told(
         tables: Any,
         state: Any,
+        slots: Any,
         actions: Any,
         outcomes: Any,
         results: Any,
@@ -198,7 +211,8 @@ def kernels() -> Kernels:
     ) -> None:
         _ = fingerprint
         rows, call = flat(observation), scratch.calls[0]
-        for slot in range(state.episodes.shape[0]):
+        for i in range(slots.shape[0]):
+            slot = slots[i]
             episode, steps, result = state.episodes[slot], state.steps[slot], results[slot]
             result.reward = 0.0
             if episode.over == 0:
@@ -294,4 +308,4 @@ def kernels() -> Kernels:
                 row.cost = (call.tokens_in * worker.price_in + length * worker.price_out) / 1000
                 row.latency += traits.per_token * length
 
-    return Kernels(start, look, step, step_told, first_solves, expected_solves)
+    return Kernels(start, look, step, plan, step_told, first_solves, expected_solves)

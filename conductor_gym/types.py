@@ -41,6 +41,8 @@ MISSING = -1
 
 Assumptions = Literal["low", "mid", "high"]
 """Which end of the assumed parameters a simulation uses: how much acting on answers helps."""
+Backend = Literal["simulated", "recorded", "live"]
+"""Where outcomes come from."""
 
 
 class Subtask(IntEnum):

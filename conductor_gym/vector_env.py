@@ -15,6 +15,7 @@ from gymnasium.vector.utils import batch_space
 from conductor_gym.config import EnvConfig, whole_number
 from conductor_gym.dynamics.state import Observation, Records
 from conductor_gym.engine import Engine
+from conductor_gym.engines import new_engine
 from conductor_gym.env import Observations
 from conductor_gym.errors import ConfigError, EpisodeOverError, unknown_name
 from conductor_gym.infos import final_observations, start_infos, step_infos, text_infos
@@ -93,7 +94,7 @@ class ConductorVectorEnv(VectorEnv[Observations, npt.NDArray[np.int64], npt.NDAr
         self.autoreset_mode = mode
         self.metadata = self.metadata | {"autoreset_mode": mode}  # pyright: ignore
         self.render_mode = render_mode
-        self.engine = Engine(self.config, self.num_envs)
+        self.engine = self._new_engine()
         self.single_observation_space: gym.Space[Any] = observation_space(
             self.config.max_workers, self.config.max_steps
         )
@@ -101,6 +102,9 @@ class ConductorVectorEnv(VectorEnv[Observations, npt.NDArray[np.int64], npt.NDAr
         self._every = np.arange(self.num_envs, dtype=np.int64)
         self._started = False
         self._waiting = np.ones(self.num_envs, bool)  # slots whose episode is over
+
+    def _new_engine(self) -> Engine:
+        return new_engine(self.config, self.num_envs)
 
     # Made when asked for: the bounds of a batched space take 2.8 KB per environment.
     @cached_property

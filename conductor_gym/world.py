@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,12 +13,12 @@ from conductor_gym.config import EnvConfig
 from conductor_gym.data_files import FileStamp
 from conductor_gym.dynamics.keyed import key_from_text
 from conductor_gym.dynamics.state import RULES_DTYPE, Records, Tables
-from conductor_gym.errors import ConfigError
+from conductor_gym.errors import ConfigError, DataFileError
 from conductor_gym.recordings.detect import load_recording_card
 from conductor_gym.recordings.recording import load_recording, stamps_of
 from conductor_gym.reward import weight_to_int
 from conductor_gym.tasks.suite import Split, load_split
-from conductor_gym.types import MAX_SLOTS, N_LEVELS, NANO_USD, Subtask
+from conductor_gym.types import MAX_SLOTS, N_LEVELS, NANO_USD, Backend, Subtask
 from conductor_gym.workers.pool import Pool, load_pool, resolve
 from conductor_gym.workers.recorded import RECORDED_DTYPE
 from conductor_gym.workers.recorded_tables import check_bills, recorded_table
@@ -67,6 +68,16 @@ class World:
     simulated: SimulatedTables
     recorded: Records
 
+    @property
+    def backend(self) -> Backend:
+        """Where outcomes come from."""
+        return self.config.backend or self.pool.backend
+
+    @property
+    def told(self) -> bool:
+        """Whether outcomes come from outside: live calls, or a journal of them."""
+        return self.backend == "live" or (self.backend == "recorded" and not self.pool.recording)
+
     @cached_property
     def texts(self) -> Texts:
         """See `Texts`; made when first asked for."""
@@ -82,9 +93,11 @@ class World:
             ``suite``, ``pool`` and, on a recorded pool, ``outcomes``.
         """
         hashes = {"suite": self.data.content_hash(), "pool": self.pool.content_hash()}
-        if self.pool.backend == "recorded":
-            outcomes = hashlib.blake2b(self.recorded.tobytes(), digest_size=8)
-            hashes["outcomes"] = outcomes.hexdigest()
+        if self.backend == "recorded":
+            held = self.recorded.tobytes()
+            if self.told:
+                held = journal_path(self.pool).read_bytes()
+            hashes["outcomes"] = hashlib.blake2b(held, digest_size=8).hexdigest()
         return hashes
 
 
@@ -130,7 +143,10 @@ def join(config: EnvConfig, pool: Pool, data: Split) -> World:
             f"{config.max_workers}. "
             f"Pass max_workers={len(pool.workers)} or a smaller pool."
         )
-    is_recorded = pool.backend == "recorded"
+    backend = config.backend or pool.backend
+    _check_backend(pool, data, backend)
+    is_recorded = backend == "recorded" and pool.recording is not None
+    told = backend == "live" or (backend == "recorded" and not is_recorded)
     if is_recorded and not data.is_recorded:
         raise ConfigError(
             f"pool {pool.name!r} is recorded, suite {config.suite!r} is not: "
@@ -179,13 +195,56 @@ def join(config: EnvConfig, pool: Pool, data: Split) -> World:
     shown = shown_workers(pool, config.max_workers)
     tables = Tables(rules, worker_table(pool), data.queries, data.features, shown)
     _set_dearest(config, pool, tables)
-    if pool.recording is not None:
+    if told:
+        nothing = np.zeros((1, 1, 1), RECORDED_DTYPE)
+        return World(config, pool, data, tables, no_simulated_tables(), nothing)
+    if is_recorded and pool.recording is not None:
         recording = load_recording(pool.recording)
         recorded = recorded_table(pool, recording, data.ids, config.assumptions)
         check_bills(pool, recording, tables, recorded)
         return World(config, pool, data, tables, no_simulated_tables(), recorded)
     simulated = simulated_tables(pool, suite_tables(data), config.assumptions)
     return World(config, pool, data, tables, simulated, np.zeros((1, 1, 1), RECORDED_DTYPE))
+
+
+def _check_backend(pool: Pool, data: Split, backend: Backend) -> None:
+    """Whether a pool has what a backend needs, and the suite too.
+
+    Raises:
+        ConfigError: It has not.
+    """
+    if backend == "simulated" and pool.model is None:
+        raise ConfigError(
+            f"pool {pool.name!r} is {pool.backend} and holds nothing to simulate. Make a simulated "
+            "pool from recorded outcomes: conductor-gym fit (docs/recordings.md)."
+        )
+    if backend == "recorded" and pool.recording is None and pool.journal is None:
+        raise ConfigError(
+            f"pool {pool.name!r} is {pool.backend} and names no recording. A run on live workers "
+            "keeps one: write its path as `journal` into the pool's file."
+        )
+    if backend == "live" and pool.unreachable:
+        raise ConfigError(
+            f"pool {pool.name!r} says nothing on how to reach {', '.join(pool.unreachable)}. Add a "
+            "[workers.live] section to each (docs/live.md)."
+        )
+    if (backend == "live" or (backend == "recorded" and pool.recording is None)) and not data.tasks:
+        raise ConfigError(
+            f"suite {data.suite!r} has no text that a worker could be asked. Use one that has, "
+            "such as core-v1."
+        )
+
+
+def journal_path(pool: Pool) -> Path:
+    """The journal that a pool names.
+
+    Raises:
+        DataFileError: It does not exist.
+    """
+    path = Path(pool.journal or "")
+    if not path.is_file():
+        raise DataFileError(f"pool {pool.name!r}: its journal {path} does not exist.")
+    return path
 
 
 def suite_tables(data: Split) -> SuiteTables:

@@ -19,6 +19,8 @@ from conductor_gym.vector_env import ConductorVectorEnv
 STREAM = 0
 BATCH = 4096
 
+Codes = npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class Episodes:
@@ -96,7 +98,7 @@ def play(
     quality = np.zeros(episodes)
     totals = np.zeros((3, episodes), np.int64)
     failures: dict[int, str] = {}
-    taken: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
+    taken: list[tuple[Codes, Codes]] = []
     playing = np.arange(n, dtype=np.int64)
     handed_out, finished = n, 0
     observation, _ = vector.reset(seed=[STREAM] * n, options={"episode_index": playing})
@@ -112,7 +114,7 @@ def play(
         quality[index] = done["quality"]
         totals[:, index] = done["cost"], done["latency"], done["invalid"]
         if learner is not None and not failed:
-            told = _outcome(vector.engine.episodes[0], actions[0], float(rewards[0]))
+            told = outcome_of(vector.engine.episodes[0], actions[0], float(rewards[0]))
             why = supervisor.tell(learner, told)
             if why is not None:
                 failures[int(playing[0])] = why
@@ -130,11 +132,11 @@ def play(
             observation, _ = vector.reset(options=options)
     failures = {index: failures[index] for index in sorted(failures) if index < episodes}
     quality[list(failures)] = 0.0
-    decisions = _by_episode(taken, episodes)
+    decisions = by_episode(taken, episodes)
     return Episodes(quality, totals[0], totals[1], totals[2], decisions, failures)
 
 
-def _outcome(episode: Records, action: npt.NDArray[np.int64], reward: float) -> Outcome:
+def outcome_of(episode: Records, action: npt.NDArray[np.int64], reward: float) -> Outcome:
     """What an online learner is told; the charge is what utility falls short of quality."""
     over = bool(episode["over"])
     quality = float(episode["quality"])
@@ -149,10 +151,13 @@ def _outcome(episode: Records, action: npt.NDArray[np.int64], reward: float) -> 
     )
 
 
-def _by_episode(
-    taken: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]], episodes: int
-) -> list[list[int]]:
-    """The codes of each episode, in the order they were taken."""
+def by_episode(taken: list[tuple[Codes, Codes]], episodes: int) -> list[list[int]]:
+    """The codes of each episode, in the order they were taken.
+
+    Args:
+        taken: Indices and codes, step by step; indices from `episodes` on are left out.
+        episodes: How many there are.
+    """
     playing, codes = (np.concatenate(parts) for parts in zip(*taken, strict=True))
     order = np.argsort(playing, kind="stable")
     ends = np.searchsorted(playing[order], np.arange(1, episodes))

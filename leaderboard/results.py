@@ -13,15 +13,20 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from conductor_gym.agents.base import Agent
 from conductor_gym.agents.registry import agent_card, make_agent, what_is_missing
+from conductor_gym.config import EnvConfig
 from conductor_gym.data_files import write_beside_and_rename
-from conductor_gym.errors import ConfigError, DataFileError
+from conductor_gym.errors import ConfigError, DataFileError, NotRecordedError
 from conductor_gym.leaderboard.evaluate import STREAM, Episodes, play
 from conductor_gym.leaderboard.metrics import Estimate, estimate
 from conductor_gym.leaderboard.supervision import TIME_LIMIT_S
-from conductor_gym.leaderboard.tracks import find_track
+from conductor_gym.leaderboard.told_play import play_told
+from conductor_gym.leaderboard.tracks import find_track, folder_of
+from conductor_gym.live.engine import LiveEngine
+from conductor_gym.live.options import CONCURRENT, LiveOptions
 from conductor_gym.reward import COST_WEIGHTS, HEADLINE_COST_WEIGHT, utility
-from conductor_gym.types import MICROSECONDS, NANO_USD, Assumptions
+from conductor_gym.types import MICROSECONDS, NANO_USD, Assumptions, Backend
 from conductor_gym.world import make_world
 
 FORMAT = 3
@@ -68,7 +73,7 @@ class Result(Record):
     """A result file.
 
     Attributes:
-        kind: Whether outcomes were simulated or recorded.
+        kind: Where outcomes came from.
         assumptions: End of the assumed parameters that outcomes were simulated under; None where
             they were recorded. Agents are trained and built under mid, whatever stands here.
         not_applicable: Why the agent shows n/a here, or None.
@@ -83,7 +88,7 @@ class Result(Record):
     format: Literal[3] = FORMAT
     agent: str
     track: str
-    kind: Literal["simulated", "recorded"]
+    kind: Backend
     assumptions: Assumptions | None
     privileged: bool
     not_applicable: str | None = None
@@ -187,6 +192,8 @@ def evaluate(
     advance: Callable[[int], None] | None = None,
     assumptions: Assumptions = "mid",
     time_limit_s: float = TIME_LIMIT_S,
+    live: LiveOptions | None = None,
+    watch: Callable[[LiveEngine], None] | None = None,
 ) -> Result:
     """Score an agent on a track at each cost weight.
 
@@ -203,6 +210,8 @@ def evaluate(
         advance: Called with the number of episodes finished.
         assumptions: End of the assumed parameters that is simulated.
         time_limit_s: Seconds that one call of the agent may take.
+        live: Journal and ceiling of a live track.
+        watch: Called with the engine of a live track before it plays.
 
     Raises:
         ConductorError: Unknown names, missing data or models, an agent that cannot be built.
@@ -228,14 +237,27 @@ def evaluate(
             if card.trained:
                 trained_as = dict(getattr(policy, "card", {}))
                 trained_as.pop("curve", None)
-            played = play(
-                policy,
-                track.evaluation(weight, assumptions),
-                number,
-                privileged=card.privileged,
-                advance=advance,
-                time_limit_s=time_limit_s,
-            )
+            config = track.evaluation(weight, assumptions)
+            if world.told:
+                engine = _told_engine(config, min(number, side_by_side(policy, live)), live)
+                if watch is not None:
+                    watch(engine)
+                try:
+                    played = play_told(policy, engine, number, advance, time_limit_s)
+                except NotRecordedError as error:
+                    missing, at = str(error), []
+                    break
+                finally:
+                    engine.close()
+            else:
+                played = play(
+                    policy,
+                    config,
+                    number,
+                    privileged=card.privileged,
+                    advance=advance,
+                    time_limit_s=time_limit_s,
+                )
             at.append(_at(played, weight, bool(world.tables.rules[0]["latency_known"])))
     return Result(
         agent=agent,
@@ -274,6 +296,24 @@ def evaluate(
     )
 
 
+def side_by_side(agent: Agent, live: LiveOptions | None) -> int:
+    """Episodes that are played at the same time where outcomes come from outside."""
+    if getattr(agent, "online", False):
+        return 1
+    return CONCURRENT if live is None else live.concurrent
+
+
+def _told_engine(config: EnvConfig, n: int, live: LiveOptions | None) -> LiveEngine:
+    from conductor_gym.live.open import open_live, open_replay
+
+    world = make_world(config)
+    if world.backend == "recorded":
+        return open_replay(config, n, world)
+    if live is None:
+        raise ConfigError("a live track needs a journal and a ceiling: pass `live`.")
+    return open_live(config, n, live)
+
+
 def result_path(
     folder: Path,
     track: str,
@@ -286,8 +326,8 @@ def result_path(
     ``FOLDER/TRACK/AGENT.json``, with a colon made a dash, ``AGENT.seed-J.json`` for trained agents;
     low and high in folders of that name below the track's.
     """
-    track = track.removesuffix(".toml").rpartition("/")[2]  # a track of one's own is a path
-    inside = folder / track if assumptions in (None, "mid") else folder / track / assumptions
+    home = folder / folder_of(track)
+    inside = home if assumptions in (None, "mid") else home / assumptions
     seed = "" if training_seed is None else f".seed-{training_seed}"
     return inside / f"{agent.replace(':', '-').replace('/', '-')}{seed}.json"
 

@@ -81,14 +81,15 @@ def _exact(task: Task, answer: str) -> bool:
     return normalized(answer) == normalized(task.reference)
 
 
-def _last_number(text: str) -> Decimal | None:
+def last_number(text: str) -> Decimal | None:
+    """The last number in a text, None without one."""
     found = _NUMBER.findall(text.casefold().replace("\u2212", "-"))
     return Decimal(found[-1].replace(",", "")) if found else None
 
 
 def _number(task: Task, answer: str) -> bool:
-    said = _last_number(answer)
-    return said is not None and said == _last_number(task.reference)
+    said = last_number(answer)
+    return said is not None and said == last_number(task.reference)
 
 
 def _check_number(task: Task) -> str | None:
@@ -98,7 +99,7 @@ def _check_number(task: Task) -> str | None:
     return f"reference {task.reference[:40]!r} is no number: write one such as -3.5 or 1,200"
 
 
-def _complex_parts(text: str) -> tuple[Decimal, Decimal] | None:
+def complex_parts(text: str) -> tuple[Decimal, Decimal] | None:
     """Real and imaginary part of text such as ``-5.0 + 20i``."""
     found = _COMPLEX.fullmatch("".join(text.casefold().replace("\u2212", "-").split()))
     if found is None:
@@ -112,7 +113,7 @@ def _complex_parts(text: str) -> tuple[Decimal, Decimal] | None:
 
 
 def _complex(task: Task, answer: str) -> bool:
-    said, right = _complex_parts(answer), _complex_parts(task.reference)
+    said, right = complex_parts(answer), complex_parts(task.reference)
     if said is None or right is None:
         return False
     for part, expected in zip(said, right, strict=True):
@@ -126,7 +127,7 @@ def _complex(task: Task, answer: str) -> bool:
 
 
 def _check_complex(task: Task) -> str | None:
-    if _complex_parts(task.reference) is not None:
+    if complex_parts(task.reference) is not None:
         return None
     return f"reference {task.reference[:40]!r} is no complex number: write one such as -3 + 2.5i"
 

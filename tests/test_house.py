@@ -23,7 +23,19 @@ HEAVY = ("torch", "numba", "litellm", "matplotlib", "sklearn", "scipy", "stable_
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "version", "types", "errors"}),
     frozenset({"spaces", "reward", "dynamics", "recordings", "workers", "tasks", "data_files"}),
-    frozenset({"config", "world", "fit", "engine", "env", "vector_env", "text_env", "workflow_env"})
+    frozenset(
+        {
+            "config",
+            "world",
+            "fit",
+            "engine",
+            "engines",
+            "env",
+            "vector_env",
+            "text_env",
+            "workflow_env",
+        }
+    )
     | frozenset({"infos", "kernels", "live", "render", "reset_options", "sb3", "traces"}),
     frozenset({"agents"}),
     frozenset({"leaderboard"}),

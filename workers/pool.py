@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from conductor_gym.data_files import StrictModel, find_named_toml, load_toml
 from conductor_gym.recordings.detect import is_recording
-from conductor_gym.types import Assumptions
+from conductor_gym.types import Assumptions, Backend
 from conductor_gym.workers.endpoint import Endpoint, ProviderLimits
 from conductor_gym.workers.fitted_sections import FittedOn, LoadingTable, Source, TextTable
 from conductor_gym.workers.prices import list_price
@@ -239,7 +239,7 @@ class Pool(StrictModel):
 
     name: str
     title: str
-    backend: Literal["simulated", "recorded", "live"]
+    backend: Backend
     prices_as_of: str
     output_cap: TokenNumber
     overhead_tokens: Overhead
@@ -272,9 +272,9 @@ class Pool(StrictModel):
                 raise ValueError("a recorded pool needs `recording`, the name of one, or `journal`")
             return self
         if self.backend == "live":
-            bare = [worker.name for worker in self.workers if worker.live is None]
-            if bare:
-                raise ValueError(f"these workers need a [workers.live] section: {', '.join(bare)}")
+            if self.unreachable:
+                bare = ", ".join(self.unreachable)
+                raise ValueError(f"these workers need a [workers.live] section: {bare}")
             return self
         needed = ("accuracy", "output_tokens", "format_failure", "confidence_bias", "model")
         for section in needed:
@@ -359,6 +359,11 @@ class Pool(StrictModel):
         return merged
 
     @property
+    def unreachable(self) -> tuple[str, ...]:
+        """Names of the workers that cannot be called live."""
+        return tuple(worker.name for worker in self.workers if worker.live is None)
+
+    @property
     def worker_names(self) -> tuple[str, ...]:
         """Names in slot order."""
         return tuple(worker.name for worker in self.workers)
@@ -383,4 +388,9 @@ def load_pool(name: str) -> Pool:
         from conductor_gym.workers.recording_pool import recording_pool
 
         return recording_pool(name)
-    return load_toml(find_named_toml("pool", name, POOLS_FOLDER), Pool)
+    file = find_named_toml("pool", name, POOLS_FOLDER)
+    pool = load_toml(file, Pool)
+    if pool.journal is None:
+        return pool
+    beside = file.absolute().parent / Path(pool.journal).expanduser()
+    return pool.model_copy(update={"journal": str(beside)})

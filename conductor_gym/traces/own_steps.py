@@ -125,9 +125,10 @@ class OwnSteps:
         for slot, group in enumerate(block):
             self._fill(outcomes[:, slot], group, decisions[slot])
         indices = np.array([self._index(*group[0]) for group in block], np.int64)
+        every = np.arange(n, dtype=np.int64)
 
         def step(t: int, actions: npt.NDArray[np.int64], observation: Observation) -> Records:
-            results = self._engine.step_told(actions, outcomes[t], observation)
+            results = self._engine.step_told(every, actions, outcomes[t], observation)
             for slot, group in enumerate(block):
                 if t < len(group):
                     self._compare(*group[t], results[slot])

@@ -1,0 +1,178 @@
+"""The engine over live workers: what calls come back with is asked for, the rest is the same."""
+
+from collections.abc import Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from conductor_gym.config import EnvConfig
+from conductor_gym.dynamics.call import Fate
+from conductor_gym.dynamics.state import Observation, Records
+from conductor_gym.engine import Engine
+from conductor_gym.kernels import OUTCOME_DTYPE
+from conductor_gym.live.background import Background
+from conductor_gym.live.caller import NOTHING, Caller, Came, Said, Situation
+from conductor_gym.types import N_LEVELS, N_SUBTASKS
+from conductor_gym.world import World
+
+Slots = npt.NDArray[np.int64]
+
+
+class LiveEngine(Engine):
+    """n episode slots whose calls are made by a `Caller`, many at the same time.
+
+    Outcomes of calls, and nothing else, come from outside: validity, budgets, votes, rewards and
+    the end are those of every other backend.
+
+    Args:
+        config: The settings.
+        n: Number of slots.
+        world: Pool and suite already joined.
+        caller: Makes the calls.
+        background: Where they run.
+    """
+
+    def __init__(
+        self, config: EnvConfig, n: int, world: World, caller: Caller, background: Background
+    ) -> None:
+        super().__init__(config, n, world)
+        self.caller = caller
+        self._background = background
+        self._said: list[list[Said]] = [[] for _ in range(n)]
+        self._actions = np.zeros((n, 3), np.int64)
+        self._running: dict[int, Future[Came] | None] = {}
+        self._bounds = np.array([config.max_workers, N_SUBTASKS, N_LEVELS])
+        # Compiled now, not while calls wait for it.
+        nobody = np.zeros(0, np.int64)
+        self.plan(nobody, self._actions)
+        self.step_told(nobody, self._actions, np.zeros(n, OUTCOME_DTYPE), self.new_observation())
+
+    def start(self, slots: Slots, streams: Slots, indices: Slots, observation: Observation) -> None:
+        """See `Engine.start`."""
+        super().start(slots, streams, indices, observation)
+        for slot in slots.tolist():
+            self._said[slot] = []
+
+    def step(
+        self, actions: npt.NDArray[np.int64], observation: Observation, restart: bool = False
+    ) -> Records:
+        """See `Engine.step`; returns when all calls are back.
+
+        Raises:
+            ConductorError: A call that no attempt can make. No episode has moved, and what came
+                back is kept: the same step again asks for none of it twice.
+        """
+        over = self.episodes["over"] == 1
+        outside = np.flatnonzero(~over & ~self.inside(actions))
+        if len(outside):
+            raise self.out_of_range(actions, int(outside[0]))
+        waiting, moving = np.flatnonzero(over), np.flatnonzero(~over)
+        self.begin(moving, actions)
+        try:
+            wait([future for future in self._running.values() if future is not None])
+            results = self.finish(moving, observation)
+        except BaseException:
+            self.drop(list(self._running))
+            raise
+        if restart and len(waiting):
+            rows = self.episodes
+            self.start(waiting, rows["stream"][waiting], rows["index"][waiting] + 1, observation)
+        elif len(waiting):
+            nothing = np.zeros(self.n, OUTCOME_DTYPE)
+            told = self.step_told(waiting, self._actions, nothing, observation)
+            results[waiting] = told[waiting]
+        return results
+
+    def inside(self, actions: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which actions lie in the action space, bool [n]."""
+        within = (actions >= 0) & (actions < self._bounds)
+        return np.asarray(within.all(axis=1))
+
+    def begin(self, slots: Slots, actions: npt.NDArray[np.int64]) -> None:
+        """Start the calls that actions ask for in some slots; no episode moves.
+
+        Args:
+            slots: int64 [k], none over and none with a call under way.
+            actions: int64 [n, 3], in range where used.
+        """
+        self._actions[slots] = actions[slots]
+        calls = self.plan(slots, self._actions)
+        for slot in slots.tolist():
+            future = None
+            if calls[slot]["fate"] == Fate.CALL:
+                situation = self._situation(slot, calls[slot])
+                future = self._background.submit(self.caller.call(situation))
+            self._running[slot] = future
+
+    def ready(self) -> Slots:
+        """Slots whose call is back, after waiting for at least one; int64 [k], sorted."""
+        futures = [future for future in self._running.values() if future is not None]
+        if len(futures) == len(self._running):
+            wait(futures, return_when=FIRST_COMPLETED)
+        done = (s for s, future in self._running.items() if future is None or future.done())
+        return np.array(sorted(done), np.int64)
+
+    def finish(self, slots: Slots, observation: Observation) -> Records:
+        """Step slots whose call is back.
+
+        Args:
+            slots: int64 [k].
+            observation: Arrays of all n slots, the k rows are written.
+
+        Returns:
+            `RESULT_DTYPE` [n], zeros elsewhere.
+
+        Raises:
+            ConductorError: A call that no attempt can make. No episode has moved.
+        """
+        outcomes = np.zeros(self.n, OUTCOME_DTYPE)
+        said: dict[int, Said] = dict.fromkeys(slots.tolist(), NOTHING)
+        for slot in said:
+            future = self._running[slot]
+            if future is not None:
+                outcomes[slot], said[slot] = future.result()
+        for slot in slots.tolist():
+            self._said[slot].append(said[slot])
+            del self._running[slot]
+        return self.step_told(slots, self._actions, outcomes, observation)
+
+    def drop(self, slots: Iterable[Any]) -> None:
+        """Give up the calls under way in some slots."""
+        for slot in slots:
+            future = self._running.pop(int(slot), None)
+            if future is not None:
+                future.cancel()
+
+    def settle(self) -> None:
+        """Wait for all calls under way, whatever they come to: what is paid for is kept."""
+        wait([future for future in self._running.values() if future is not None])
+        self._running.clear()
+
+    def close(self) -> None:
+        """Give up what is under way and close connections and journal."""
+        self.drop(list(self._running))
+        self._background.run(self.caller.close())
+        self._background.close()
+
+    def _situation(self, slot: int, call: Any) -> Situation:
+        episode, steps = self.episodes[slot], self.state.steps[slot]
+        n = int(episode["steps"])
+        return Situation(
+            stream=int(episode["stream"]),
+            index=int(episode["index"]),
+            query=int(episode["query"]),
+            worker=int(call["worker"]),
+            subtask=int(call["subtask"]),
+            level=int(call["level"]),
+            part=int(call["part"]),
+            target=int(call["target"]),
+            target_answer=int(call["target_answer"]),
+            attempt=int(call["attempt"]),
+            opened=bool(episode["opened"]),
+            condensed=int(episode["condensed"]),
+            part_answers=tuple(episode["part_answers"].tolist()),
+            steps=steps[:n].copy(),
+            said=tuple(self._said[slot]),
+        )

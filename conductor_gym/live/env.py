@@ -1,0 +1,85 @@
+"""`ConductorLive-v0`: the same environment over live workers."""
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from conductor_gym.engine import Engine
+from conductor_gym.env import ConductorEnv
+from conductor_gym.live.engine import LiveEngine
+from conductor_gym.live.open import open_live
+from conductor_gym.live.options import CONCURRENT, LiveOptions
+from conductor_gym.vector_env import ConductorVectorEnv
+
+
+class LiveConductorEnv(ConductorEnv):
+    """`ConductorEnv` whose calls are made for real, and cost real money.
+
+    What comes back is not a function of the seed. Everything that came back stands in the journal:
+    the same episodes with the same actions and the same journal give the same outcomes.
+
+    Args:
+        pool: Path to a pool's file whose workers have a [workers.live] section.
+        journal: File that every call stands in; continued where it exists.
+        ceiling_usd: USD that all calls in the journal may cost together.
+        **settings: As for `ConductorEnv`.
+
+    Raises:
+        ConductorError: Unknown names, broken files, settings that cannot work together, workers
+            that cannot be reached.
+    """
+
+    def __init__(
+        self,
+        pool: str,
+        journal: str | PathLike[str],
+        ceiling_usd: float,
+        **settings: Any,
+    ) -> None:
+        self._options = LiveOptions(Path(journal), ceiling_usd, 1)
+        settings.setdefault("backend", "live")
+        super().__init__(pool=pool, **settings)
+
+    def _new_engine(self) -> Engine:
+        return open_live(self.config, 1, self._options)
+
+    def close(self) -> None:
+        """Close connections and journal."""
+        if isinstance(self.engine, LiveEngine):
+            self.engine.close()
+
+
+class LiveConductorVectorEnv(ConductorVectorEnv):
+    """`ConductorVectorEnv` whose calls are made for real, those of one step at the same time.
+
+    Args:
+        num_envs: Slots.
+        journal: File that every call stands in; continued where it exists.
+        ceiling_usd: USD that all calls in the journal may cost together.
+        concurrent: Calls at the same time.
+        **settings: As for `ConductorVectorEnv`.
+
+    Raises:
+        ConductorError: As `LiveConductorEnv`.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        journal: str | PathLike[str],
+        ceiling_usd: float,
+        concurrent: int = CONCURRENT,
+        **settings: Any,
+    ) -> None:
+        self._options = LiveOptions(Path(journal), ceiling_usd, concurrent)
+        settings.setdefault("backend", "live")
+        super().__init__(num_envs, **settings)
+
+    def _new_engine(self) -> Engine:
+        return open_live(self.config, self.num_envs, self._options)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close connections and journal."""
+        if isinstance(self.engine, LiveEngine):
+            self.engine.close()

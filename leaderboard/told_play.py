@@ -1,0 +1,92 @@
+"""Playing an agent over outcomes from outside: live workers, or a journal of their calls.
+
+The episodes are those of `conductor_gym.leaderboard.evaluate.play`. Here each goes on as soon as
+its own call is back, so a slow worker holds up nobody else.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from conductor_gym.agents.base import Agent, Online
+from conductor_gym.leaderboard.evaluate import (
+    STREAM,
+    Codes,
+    Episodes,
+    by_episode,
+    outcome_of,
+    pack_action,
+)
+from conductor_gym.leaderboard.supervision import TIME_LIMIT_S, Supervisor
+from conductor_gym.live.engine import LiveEngine
+
+
+def play_told(
+    agent: Agent,
+    engine: LiveEngine,
+    episodes: int,
+    advance: Callable[[int], None] | None = None,
+    time_limit_s: float = TIME_LIMIT_S,
+) -> Episodes:
+    """Play episodes 0..N-1 of stream 0, as many at a time as the engine has slots.
+
+    Args:
+        agent: A policy. What it does wrong loses the episode in which it does so. One that learns
+            while it plays needs an engine of one slot.
+        engine: Of the environment that is scored.
+        episodes: N.
+        advance: Called with the number of episodes that were finished.
+        time_limit_s: Seconds that one call of `act` or `observe` may take.
+
+    Raises:
+        ConductorError: A call that no attempt can make. Calls under way were waited for and stand
+            in the journal.
+    """
+    learner = agent if getattr(agent, "online", False) and isinstance(agent, Online) else None
+    supervisor = Supervisor(agent, engine.world.config.max_workers, time_limit_s)
+    quality = np.zeros(episodes)
+    totals = np.zeros((3, episodes), np.int64)
+    failures: dict[int, str] = {}
+    taken: list[tuple[Codes, Codes]] = []
+    table = np.zeros((engine.n, 3), np.int64)
+    observation = engine.new_observation()
+    handed_out = min(engine.n, episodes)
+    asked = np.arange(handed_out, dtype=np.int64)
+    playing = np.arange(engine.n, dtype=np.int64)
+    engine.start(asked, np.full(handed_out, STREAM), asked, observation)
+    left = episodes
+    try:
+        while left:
+            rows = {name: array[asked] for name, array in observation._asdict().items()}
+            table[asked], failed = supervisor.ask(rows)
+            failures |= {int(playing[asked[row]]): why for row, why in failed.items()}
+            engine.begin(asked, table)
+            asked = engine.ready()
+            results = engine.finish(asked, observation)
+            taken.append((playing[asked], pack_action(table[asked])))
+            if learner is not None and not failed:
+                told = outcome_of(engine.episodes[0], table[0], float(results[0]["reward"]))
+                why = supervisor.tell(learner, told)
+                if why is not None:
+                    failures[int(playing[0])] = why
+            over = asked[results["over"][asked]]
+            if not len(over):
+                continue
+            done, index = engine.episodes[over], playing[over]
+            quality[index] = done["quality"]
+            totals[:, index] = done["cost"], done["latency"], done["invalid"]
+            left -= len(over)
+            if advance is not None:
+                advance(len(over))
+            again = over[: episodes - handed_out]
+            playing[again] = handed_out + np.arange(len(again))
+            handed_out += len(again)
+            engine.start(again, np.full(len(again), STREAM), playing[again], observation)
+            asked = np.setdiff1d(asked, over[len(again) :], assume_unique=True)
+    except BaseException:
+        engine.settle()
+        raise
+    failures = {index: failures[index] for index in sorted(failures)}
+    quality[list(failures)] = 0.0
+    cost, latency, invalid = totals
+    return Episodes(quality, cost, latency, invalid, by_episode(taken, episodes), failures)
