@@ -36,6 +36,14 @@ class AgentError(ConductorError, RuntimeError):
     """An agent that cannot be imported, built or played."""
 
 
+class SpendingCeilingError(ConductorError, RuntimeError):
+    """The next call may cost more than what is left under the spending ceiling."""
+
+
+class WorkersDownError(ConductorError, RuntimeError):
+    """No worker can be reached."""
+
+
 class MissingExtraError(ConductorError, ImportError):
     """An optional dependency is not installed."""
 

@@ -118,16 +118,23 @@ class CallError(Exception):
         status: What the call comes to if no later attempt succeeds.
         retry: Whether another attempt may succeed.
         retry_after_s: Seconds that the other side asked to wait, None where it did not.
+        usage: Input and output tokens that the failed attempt was billed, None for none.
     """
 
     def __init__(
-        self, status: Status, detail: str, retry: bool = False, retry_after_s: float | None = None
+        self,
+        status: Status,
+        detail: str,
+        retry: bool = False,
+        retry_after_s: float | None = None,
+        usage: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.retry = retry
         self.retry_after_s = retry_after_s
+        self.usage = usage
 
 
 class Client(Protocol):
