@@ -29,7 +29,8 @@ SHORT = 200
 
 _MARKER = re.compile(
     r"^[ \t]*(?:#+[ \t]*)?(?P<m>[*_]*)(?:(?:my|the|final|correct|improved|revised)[ \t]+){0,2}"
-    r"answer(?:[ \t]*(?P=m)[ \t]*[:\uff1a]|[ \t]*[:\uff1a][ \t]*(?P=m))[ \t]*|^#+[ \t]*answer[ \t]*$",
+    r"answer(?:[ \t]*(?P=m)[ \t]*[:\uff1a]|[ \t]*[:\uff1a][ \t]*(?P=m))[ \t]*"
+    r"|^#+[ \t]*answer[ \t]*$",
     re.I | re.M,
 )
 _CONFIDENCE = re.compile(r"\bconfidence(?:[ \t]+level)?[ \t*_]*[:\uff1a=](?P<said>[^\n]*)", re.I)

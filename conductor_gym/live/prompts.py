@@ -1,6 +1,7 @@
 """From what is asked of a worker to the messages that ask it. All texts stand in `prompts.toml`."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,9 +10,13 @@ from typing import NamedTuple
 from conductor_gym.data_files import StrictModel, load_toml
 from conductor_gym.errors import ConfigError
 from conductor_gym.live.messages import Message
-from conductor_gym.types import Subtask
+from conductor_gym.types import MAX_PARTS, Subtask
 
 PROMPTS_FILE = Path(__file__).with_name("prompts.toml")
+
+_CHAT_MARK = re.compile(
+    r"<\|[^<>\n]{0,40}\|>|<(?:start|end)_of_turn>|</?s>|<</?SYS>>|\[/?(?:INST|SYSTEM_PROMPT)\]"
+)
 
 FORMS = {
     "exact": "line",
@@ -138,6 +143,14 @@ def unforgeable_mark(materials: tuple[str, ...]) -> str:
     return mark
 
 
+def without_chat_marks(text: str) -> str:
+    """A text in which no model sees the begin or end of a message: a space opens such marks.
+
+    Servers read marks such as ``<|im_end|>`` as what they stand for, wherever they stand.
+    """
+    return _CHAT_MARK.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+
+
 def write_prompt(asked: Asked) -> tuple[Message, ...]:
     """The messages of a call: a system message, then one of the user.
 
@@ -149,7 +162,8 @@ def write_prompt(asked: Asked) -> tuple[Message, ...]:
         asked: The call.
 
     Raises:
-        ConfigError: A subtask that asks nobody, or a verifier without a form.
+        ConfigError: A subtask that asks nobody, a verifier without a form, or a number of parts
+            that no task has.
     """
     _check(asked)
     given = [output.text for output in asked.outputs]
@@ -159,7 +173,7 @@ def write_prompt(asked: Asked) -> tuple[Message, ...]:
     t = texts()
 
     def fenced(text: str) -> str:
-        return t.fenced.format(mark=mark, text=text)
+        return t.fenced.format(mark=mark, text=without_chat_marks(text))
 
     blocks = [t.task.format(task=asked.task)]
     if asked.documents:
@@ -187,6 +201,12 @@ def _check(asked: Asked) -> None:
         raise ConfigError(
             f"no prompt says how to answer tasks of the verifier {asked.verifier!r}. "
             f"Known: {', '.join(FORMS)}. Add a form to {PROMPTS_FILE.name} and to `FORMS`."
+        )
+    named = asked.subtask == Subtask.PLAN or asked.verifier == "parts"
+    if named and not 2 <= asked.parts <= MAX_PARTS:
+        raise ConfigError(
+            f"{asked.subtask.name.lower()} of a task of {asked.parts} parts: a task has 2 to "
+            f"{MAX_PARTS} parts or none."
         )
 
 
