@@ -61,7 +61,8 @@ def test_a_selection_holds_the_first_tasks_of_each_cell_in_the_order_of_the_othe
 def test_rows_features_prompts_parts_and_tasks_are_those_of_the_other_suite(tmp_path: Path):
     whole = load_split(tasks_file(tmp_path), "train")
     few = load_split(selection(tmp_path, "tasks.jsonl", ["both", "laws"], {"train": 4}), "train")
-    assert few.prompts is not None and whole.prompts is not None
+    assert few.prompts is not None
+    assert whole.prompts is not None
     parts = 0
     for here, uid in enumerate(few.uids):
         there = position(whole, uid)
@@ -80,7 +81,8 @@ def test_rows_features_prompts_parts_and_tasks_are_those_of_the_other_suite(tmp_
                 assert few.queries[name][a] == whole.queries[name][b]
             assert (few.queries["normals"][a] == whole.queries["normals"][b]).all()
     assert len(few.queries) == len(few.features) == len(few.uids) + parts
-    assert few.suite == "few" and few.content_hash() != whole.content_hash()
+    assert few.suite == "few"
+    assert few.content_hash() != whole.content_hash()
 
 
 def test_luck_hangs_on_the_uid_so_a_selected_task_comes_out_as_in_the_other_suite(tmp_path: Path):
