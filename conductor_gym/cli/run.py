@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from conductor_gym.cli.live import CallsColumn, live_options
 from conductor_gym.cli.terminal import (
     AsJson,
     ResultsFolder,
@@ -18,8 +19,9 @@ from conductor_gym.cli.terminal import (
     progress,
     trained_seeds,
 )
-from conductor_gym.errors import ConfigError
+from conductor_gym.errors import ConfigError, unknown_name
 from conductor_gym.reward import HEADLINE_COST_WEIGHT, weight_to_int
+from conductor_gym.types import Backend
 
 if TYPE_CHECKING:
     from conductor_gym.leaderboard.results import Result
@@ -32,10 +34,40 @@ def run(
             help="Agent to score; repeatable; `all` for the whole board; module:Class for your own."
         ),
     ],
-    track: Annotated[list[str], typer.Option(help="Track to score on; repeatable.")],
-    episodes: Annotated[
-        int | None, typer.Option(help="Queries to play; the whole split by default.")
+    track: Annotated[list[str] | None, typer.Option(help="Track to score on; repeatable.")] = None,
+    pool: Annotated[
+        str | None,
+        typer.Option(help="Instead of a track: a pool, such as a path to a pool's TOML file."),
     ] = None,
+    suite: Annotated[str, typer.Option(help="With --pool: suite of the queries.")] = "core-v1",
+    split: Annotated[str, typer.Option(help="With --pool: split that is scored.")] = "test",
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="simulated|recorded|live",
+            help="With --pool: where outcomes come from; by default as the pool's file says.",
+        ),
+    ] = None,
+    episodes: Annotated[
+        int | None,
+        typer.Option("--episodes", "--limit", help="Queries to play; the whole split by default."),
+    ] = None,
+    budget_usd: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="Live workers: USD that all calls in the journal may cost together."
+        ),
+    ] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            help="Live workers: file that every call stands in; a run that was stopped goes on "
+            "from it. RESULTS/journals/TRACK.jsonl by default."
+        ),
+    ] = None,
+    concurrent: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Live workers: calls at the same time.")
+    ] = 64,
     cost_weight: Annotated[
         list[float] | None,
         typer.Option(
@@ -69,6 +101,7 @@ def run(
 ) -> None:
     """Score agents: one result file for each agent, track and end of the assumptions."""
     from conductor_gym.data_files import make_folder
+    from conductor_gym.leaderboard.price_estimate import price_estimate
     from conductor_gym.leaderboard.results import (
         Result,
         default_cost_weights,
@@ -76,8 +109,9 @@ def run(
         write_result,
     )
     from conductor_gym.leaderboard.supervision import TIME_LIMIT_S
-    from conductor_gym.leaderboard.tracks import find_track
+    from conductor_gym.leaderboard.tracks import find_track, folder_of
 
+    track = _tracks(track, pool, suite, split, backend)
     chosen = tuple(cost_weight) if cost_weight else None
     for weight in chosen or ():
         weight_to_int(weight, "cost-weight")
@@ -88,13 +122,25 @@ def run(
     done: list[list[Result]] = []
     console = messages()
     for track_name, played_under in settings.items():
-        size = find_track(track_name).size() if episodes is None else episodes
+        card = find_track(track_name)
+        size = card.size() if episodes is None else episodes
+        live = None
+        if card.kind == "live":
+            home = results / "journals" / f"{folder_of(track_name)}.jsonl"
+            live = live_options(journal, budget_usd, concurrent, home)
+            chosen = chosen or (HEADLINE_COST_WEIGHT,)
         weights = sum(len(chosen or default_cost_weights(s)) for s in played_under)
         for name, folder in _jobs(agent, track_name, model, models, console):
             made: list[Result] = []
             paths: list[Path] = []
             shown = name if folder is None else f"{name} ({folder.name})"
-            with progress() as bars:
+            calls = CallsColumn()
+            if live is not None:
+                said = price_estimate(
+                    name, card, size, HEADLINE_COST_WEIGHT, live.ceiling_usd, folder, seed
+                )
+                console.print(f"{track_name}: {shown}: {size} episodes, {said}", markup=False)
+            with progress(*([] if live is None else [calls])) as bars:
                 bar = bars.add_task(f"{track_name}: {shown}", total=size * weights)
                 for setting in played_under:
                     result = evaluate(
@@ -107,6 +153,8 @@ def run(
                         lambda k, bar=bar, bars=bars: bars.advance(bar, k),
                         setting,
                         TIME_LIMIT_S if time_limit is None else time_limit,
+                        live,
+                        calls.watch,
                     )
                     made.append(result)
                     paths.append(write_result(result, results))
@@ -119,6 +167,23 @@ def run(
     if as_json:
         summaries = [_summary(made) for made in done]
         print_json(summaries[0] if len(summaries) == 1 else summaries)
+
+
+def _tracks(
+    tracks: list[str] | None, pool: str | None, suite: str, split: str, backend: str | None
+) -> list[str]:
+    """Names of the tracks to score on."""
+    from conductor_gym.leaderboard.tracks import own_track
+
+    if (pool is None) == (not tracks):
+        raise ConfigError("name a --track, or a --pool to play on; `conductor-gym list tracks`.")
+    if tracks:
+        if backend is not None:
+            raise ConfigError("--backend goes with --pool: a track says itself what it plays on.")
+        return tracks
+    if backend is not None and backend not in get_args(Backend):
+        raise unknown_name("backend", backend, get_args(Backend))
+    return [own_track(str(pool), suite, split, cast("Backend | None", backend))]
 
 
 def _jobs(

@@ -11,6 +11,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
@@ -33,8 +34,12 @@ def tables() -> Console:
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, emoji=False)
 
 
-def progress() -> Progress:
-    """A progress bar that vanishes when it is done and stays silent in logs."""
+def progress(*columns: ProgressColumn) -> Progress:
+    """A progress bar that vanishes when it is done and stays silent in logs.
+
+    Args:
+        columns: Shown after the usual ones.
+    """
     console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description:<40}"),
@@ -42,6 +47,7 @@ def progress() -> Progress:
         TaskProgressColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
+        *columns,
         console=console,
         transient=True,
         disable=not console.is_terminal,

@@ -12,9 +12,10 @@ import numpy as np
 from conductor_gym.dynamics.call import gives_answer
 from conductor_gym.dynamics.state import Records
 from conductor_gym.kernels import OUTCOME_DTYPE
-from conductor_gym.live.context import Context, Output, fill_context
+from conductor_gym.live.context import Context, Past, fill_context
 from conductor_gym.live.messages import ChatReply, ChatRequest, Message, Tokens
 from conductor_gym.live.parse import Parsed, answer_identity, parse_reply
+from conductor_gym.live.progress import Progress
 from conductor_gym.live.prompts import Asked, Seen, prompt_version, write_prompt
 from conductor_gym.tasks.documents import documents_of
 from conductor_gym.tasks.task import Task
@@ -101,6 +102,10 @@ class Asker(Protocol):
         """Take note of what the environment made of a reply."""
         ...
 
+    def progress(self) -> Progress | None:
+        """Calls so far, None where none are made."""
+        ...
+
     async def close(self) -> None:
         """Close connections and files."""
         ...
@@ -144,6 +149,10 @@ class Caller:
         """Close connections and files."""
         self._grading.shutdown(wait=False, cancel_futures=True)
         await self._asker.close()
+
+    def progress(self) -> Progress | None:
+        """Calls so far, None where none are made."""
+        return self._asker.progress()
 
     def request(self, situation: Situation) -> ChatRequest:
         """What is sent for a call."""
@@ -195,50 +204,41 @@ class Caller:
         return self._cap if left <= 0 else min(self._cap, left)
 
     def _asked(self, s: Situation, task: Task) -> Asked:
-        subtask = Subtask(s.subtask)
         whole = self._world.data.tasks[s.query]
-        seen = self._context(s, whole)
-        joins = subtask == Subtask.AGGREGATE and s.opened
-        part_answers: tuple[str | None, ...] = ()
-        outputs = seen.outputs
-        if joins:
-            held = {output.step for output in outputs if output.whole}
-            part_answers = tuple(
-                s.said[t].answer if t in held else None for t in s.part_answers[: len(whole.parts)]
-            )
-            outputs = tuple(o for o in outputs if o.step not in s.part_answers)
-        labels = _labels(s.steps)
+        steps = _outputs(s)
+        seen = self._context(s, whole, steps)
+        outputs, part_answers = seen.outputs, ()
+        if s.subtask == Subtask.AGGREGATE and s.opened:
+            part_answers = _part_answers(s, steps, len(whole.parts))
+            shown = zip(steps, outputs, strict=False)
+            outputs = tuple(output for t, output in shown if t not in s.part_answers)
         return Asked(
-            subtask=subtask,
+            subtask=Subtask(s.subtask),
             task=task.prompt,
             verifier=task.verifier,
             parts=len(task.parts),
             answer=s.said[s.target].answer if s.target >= 0 else "",
-            outputs=tuple(
-                Seen(labels[int(s.steps[o.step]["worker"])], _subtask(s.steps[o.step]), o.text)
-                for o in outputs
-            ),
+            outputs=outputs,
             documents=seen.documents,
             condensed=seen.condensed,
             part_answers=part_answers,
         )
 
-    def _context(self, s: Situation, whole: Task) -> Context:
-        outputs = tuple(
-            Output(t, s.said[t].output, int(s.steps[t]["tokens_out"]))
-            for t in range(len(s.said) - 1, -1, -1)
-            if int(s.steps[t]["status"]) == _OK
-            and int(s.steps[t]["subtask"]) != _CONDENSE
-            and s.said[t].output
-        )
+    def _context(self, s: Situation, whole: Task, steps: list[int]) -> Context:
+        labels = _labels(s.steps)
+        past: list[Past] = []
+        for t in steps:
+            step: Any = s.steps[t]
+            label, subtask = labels[int(step["worker"])], Subtask(int(step["subtask"]))
+            past.append(Past(Seen(label, subtask, s.said[t].output), int(step["tokens_out"])))
         level = CONTEXT_LEVELS[s.level]
         notes = None
         if s.condensed >= 0 and s.subtask != Subtask.CONDENSE:
             notes = s.said[s.condensed].output
         documents = ""
         if level and whole.documents is not None and notes is None:
-            documents = _documents(whole.uid, self._world)
-        return fill_context(level, outputs, documents, notes, self._tokens[s.worker])
+            documents = _documents(self._world, s.query)
+        return fill_context(level, past, documents, self._tokens[s.worker], notes)
 
     async def _read(self, s: Situation, task: Task, key: str, reply: ChatReply) -> Came:
         row = np.zeros(1, OUTCOME_DTYPE)[0]
@@ -269,18 +269,35 @@ class Caller:
         return Came(row, Said(parsed.output, parsed.answer))
 
 
+def _outputs(s: Situation) -> list[int]:
+    """Steps whose outputs later calls may see, newest first."""
+    return [
+        t
+        for t in range(len(s.said) - 1, -1, -1)
+        if int(s.steps[t]["status"]) == _OK
+        and int(s.steps[t]["subtask"]) != _CONDENSE
+        and s.said[t].output
+    ]
+
+
+def _part_answers(s: Situation, steps: list[int], parts: int) -> tuple[str | None, ...]:
+    """The parts' answers, None where there is none or its output does not fit whole."""
+    left = CONTEXT_LEVELS[s.level]
+    held: set[int] = set()
+    for t in steps:
+        left -= int(s.steps[t]["tokens_out"])
+        if left >= 0:
+            held.add(t)
+    return tuple(s.said[t].answer if t in held else None for t in s.part_answers[:parts])
+
+
 def _labels(steps: Records) -> dict[int, str]:
     """Workers by the order in which they were first asked: names and slots never enter a prompt."""
     order = dict.fromkeys(w for w in steps["worker"].tolist() if w >= 0)
     return {worker: f"worker {chr(ord('A') + i % 26)}" for i, worker in enumerate(order)}
 
 
-def _subtask(step: Any) -> Subtask:
-    return Subtask(int(step["subtask"]))
-
-
 @lru_cache(maxsize=32)
-def _documents(uid: str, world: World) -> str:
+def _documents(world: World, query: int) -> str:
     """All documents of a task as one text; making them may take a second."""
-    task = next(task for task in world.data.tasks if task.uid == uid)
-    return "\n\n".join(documents_of(task))
+    return "\n\n".join(documents_of(world.data.tasks[query]))

@@ -1,5 +1,7 @@
 """Opening the engine over live workers, or over a journal of their calls."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,9 +15,11 @@ from conductor_gym.live.engine import LiveEngine
 from conductor_gym.live.journal import Journal
 from conductor_gym.live.messages import ChatReply, ChatRequest
 from conductor_gym.live.options import LiveOptions
+from conductor_gym.live.progress import Progress
 from conductor_gym.live.prompts import prompt_version
 from conductor_gym.live.replay import Replay
 from conductor_gym.live.tokens import CharTokens, tokens_of
+from conductor_gym.workers.pool import Pool
 from conductor_gym.world import World, journal_path, make_world
 
 
@@ -39,6 +43,10 @@ class JournalledAsker:
         """See `Asker.graded`."""
         self.journal.graded(key, outcome)
 
+    def progress(self) -> Progress | None:
+        """See `Asker.progress`."""
+        return self.dispatcher.progress()
+
     async def close(self) -> None:
         """See `Asker.close`."""
         await self.dispatcher.close()
@@ -61,6 +69,10 @@ class ReplayAsker:
 
     def graded(self, key: str, outcome: Mapping[str, Any]) -> None:
         """Nothing: what stands there was graded."""
+
+    def progress(self) -> Progress | None:
+        """None: no calls are made."""
+        return None
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -94,17 +106,30 @@ def open_live(config: EnvConfig, n: int, options: LiveOptions) -> LiveEngine:
         raise ConfigError(
             f'pool {world.pool.name!r} is {world.backend}: pass backend="live" to call its workers.'
         )
-    header = {
-        "pool": world.pool.name,
-        "suite": world.data.suite,
-        "prompts": prompt_version(),
-    }
+    header = {"workers": _workers(world.pool), "prompts": prompt_version()}
     journal = Journal.open(options.journal, header)
+    background = Background()
     try:
-        dispatcher = make_dispatcher(world.pool, journal, options.ceiling_usd, options.concurrent)
-        tokens = tuple(tokens_of(w.live) for w in world.pool.workers if w.live is not None)
+        tokens = {w.uid: tokens_of(w.live) for w in world.pool.workers if w.live is not None}
+        dispatcher = make_dispatcher(
+            world.pool,
+            journal,
+            options.ceiling_usd,
+            options.concurrent,
+            journal.spent,
+            tokens,
+        )
+        background.run(dispatcher.preflight())
     except BaseException:
+        background.close()
         journal.close()
         raise
     asker = JournalledAsker(dispatcher, journal)
-    return LiveEngine(config, n, world, Caller(world, asker, tokens), Background())
+    caller = Caller(world, asker, tuple(tokens[w.uid] for w in world.pool.workers))
+    return LiveEngine(config, n, world, caller, background)
+
+
+def _workers(pool: Pool) -> str:
+    """Hash of who the workers are and what their tokens cost: a journal is about these."""
+    said = [(w.uid, w.usd_per_m_input, w.usd_per_m_output) for w in pool.workers]
+    return hashlib.blake2b(json.dumps(said).encode(), digest_size=8).hexdigest()
