@@ -44,6 +44,10 @@ class WorkersDownError(ConductorError, RuntimeError):
     """No worker can be reached."""
 
 
+class NotRecordedError(ConductorError, LookupError):
+    """A journal is replayed and holds no such call."""
+
+
 class MissingExtraError(ConductorError, ImportError):
     """An optional dependency is not installed."""
 

@@ -22,7 +22,7 @@ from typing import Any, cast
 from conductor_gym.errors import DataFileError
 
 FORMAT = 1
-SUFFIXES = (".jsonl", ".jsonl.gz")
+JOURNAL_SUFFIXES = (".jsonl", ".jsonl.gz")
 FIRST_BYTES = b'{"kind":"header"'
 MAX_WARNINGS = 10
 
@@ -155,7 +155,7 @@ def _records(line: bytes) -> list[Record | None]:
 
 def is_journal(path: Path) -> bool:
     """Whether a file is a journal, by its name and first bytes."""
-    if not path.name.endswith(SUFFIXES):
+    if not path.name.endswith(JOURNAL_SUFFIXES):
         return False
     opened: Any = gzip.open if path.suffix == ".gz" else open
     try:
