@@ -28,10 +28,6 @@ class DataFileError(ConductorError, ValueError):
     """A pool, suite, table or result file that cannot be used."""
 
 
-class NotRecordedError(ConductorError, LookupError):
-    """A call that a journal does not hold."""
-
-
 class AgentError(ConductorError, RuntimeError):
     """An agent that cannot be imported, built or played."""
 
