@@ -28,6 +28,10 @@ ERRORS = {
 }
 
 
+class UnknownModelError(Exception):
+    """A request for a model that is not served here."""
+
+
 class ChatServer:
     """Answers `/v1/models` and `/v1/chat/completions` for one model; no streaming, n = 1."""
 
@@ -52,13 +56,14 @@ class ChatServer:
         return web.json_response({"object": "list", "data": [model]})
 
     async def _chat(self, received: web.Request) -> web.Response:
+        body: Any = None
         try:
             body = json.loads(await received.text())
             request = self._read(body)
-        except LookupError:
+        except UnknownModelError:
             detail = f"The model `{body.get('model')}` does not exist."
             return _error(404, detail, "invalid_request_error", "model_not_found")
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
             return _error(400, f"not a chat request: {error}", "invalid_request_error", None)
         try:
             said = await self._client.send(request, LONGEST_S)
@@ -89,7 +94,7 @@ class ChatServer:
 
     def _read(self, body: Any) -> ChatRequest:
         if body.get("model") != self._name:
-            raise LookupError
+            raise UnknownModelError
         if body.get("n", 1) != 1 or body.get("stream"):
             raise ValueError("only n = 1 without streaming")
         messages = tuple(Message(str(m["role"]), str(m["content"])) for m in body["messages"])

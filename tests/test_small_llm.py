@@ -191,7 +191,7 @@ def test_a_draw_inverts_the_distribution_function_within_the_nucleus(
     logits: list[float], temperature: float, top_p: float, draw: int
 ):
     row = torch.tensor([logits])
-    (token,) = choose(row, [temperature], [top_p], [draw * 2.0**-23]).tolist()
+    token = int(choose(row, [temperature], [top_p], [draw * 2.0**-23])[0])
     chances = torch.softmax(row[0].double() / (temperature or 1e-3), dim=0)
     likelier = chances[chances > chances[token] * (1 + 1e-4)].sum().item()
     assert likelier < top_p + 1e-4
