@@ -20,6 +20,10 @@ class EpisodeOverError(ConductorError, RuntimeError):
     """`step` was called before `reset` or after the episode had ended."""
 
 
+class NotRecordedError(ConductorError, LookupError):
+    """A journal is replayed and holds no such call."""
+
+
 class ConfigError(ConductorError, ValueError):
     """Settings that cannot work together."""
 
@@ -38,10 +42,6 @@ class SpendingCeilingError(ConductorError, RuntimeError):
 
 class WorkersDownError(ConductorError, RuntimeError):
     """No worker can be reached."""
-
-
-class NotRecordedError(ConductorError, LookupError):
-    """A journal is replayed and holds no such call."""
 
 
 class MissingExtraError(ConductorError, ImportError):

@@ -11,7 +11,7 @@ The rules, for people who wonder why a reply was malformed:
   `SHORT` characters is the answer. Anything longer is malformed: no guess is made.
 - A verdict is the reply's own last line ``Verdict:``. Code blocks, quoted lines and fenced material
   do not count, and a line that says both or neither is malformed.
-- A reply that repeats a placeholder of the prompt is malformed.
+- Lines that repeat the prompt's own are dropped, and an answer that is a placeholder of it is none.
 """
 
 import re
@@ -19,7 +19,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
 from conductor_gym.live.identity import answer_identity as answer_identity
-from conductor_gym.live.prompts import FORMS
+from conductor_gym.live.prompts import FORMS, instruction_lines
 from conductor_gym.tasks.code_verifier import code_of
 from conductor_gym.tasks.multi_part import answers_of, whole_reference
 from conductor_gym.types import MISSING, Status, Subtask
@@ -58,6 +58,7 @@ _QUOTED = re.compile(
 _FENCE = re.compile(r"[ \t]*```[^\n]*\n(?P<inside>.*?)(?:^[ \t]*```|\Z)", re.M | re.S)
 _BOXED = re.compile(r"\\boxed\{(?P<inside>[^{}\n]*(?:\{[^{}\n]*\}[^{}\n]*)*)\}")
 _LETTER = re.compile(r"[(\[]?([a-z])(?:[)\].:](?=\s|$)|$)", re.I | re.A)
+_NAMED = re.compile(r"[a-z] ?= ?(?P<value>[-+(]*[0-9][^=\n]*)", re.I | re.A)
 _SAID = re.compile(r"\banswer(?:[ \t]+is|[ \t]*[:=])[ \t]*(?P<said>[^\n]+)$", re.I)
 _FIRST_PART = re.compile(r"^[ \t]*\**part[ \t]+0?1\**[ \t]*[:.)-]", re.I | re.M)
 _PLACEHOLDER = re.compile(
@@ -95,7 +96,8 @@ def parse_reply(subtask: Subtask, text: str, verifier: str, parts: int = 0) -> P
         verifier: Name of the verifier of the task or part that was asked about.
         parts: Parts that the reply must name, as in `Asked`.
     """
-    said = without_reasoning(text.replace("\r\n", "\n")).strip()
+    own = without_reasoning(text.replace("\r\n", "\n")).split("\n")
+    said = "\n".join(line for line in own if line.strip() not in instruction_lines()).strip()
     malformed = Parsed(Status.MALFORMED)
     if not said:
         return malformed
@@ -181,9 +183,13 @@ def answer_of(text: str, verifier: str, parts: int = 0) -> str:
     else:
         markers = list(_MARKER.finditer(text))
         said = text[markers[-1].end() :] if markers else _unmarked(text)
+        again = _MARKER.match(said)
+        said = said[again.end() :] if again else said
         answer = _bare(said, many_lines=form == "lines")
         letter = _LETTER.match(answer) if form == "letter" else None
         answer = letter[1].upper() if letter else answer
+        named = _NAMED.fullmatch(answer) if verifier in ("reasoning-gym", "complex") else None
+        answer = named["value"] if named else answer
     return "" if _PLACEHOLDER.fullmatch(answer) else answer
 
 
@@ -210,7 +216,8 @@ def _part(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    code = code_of(_without_confidence_line(text))
+    # some write the last line before they close the block
+    code = _without_confidence_line(code_of(_without_confidence_line(text)))
     if "```" in text:
         return code.strip("\n")
     first = _MARKER.match(code.lstrip())
@@ -267,7 +274,7 @@ def _unwrapped(line: str) -> str:
         before = said
         if said.endswith(".") and not said.endswith(".."):
             said = said[:-1].rstrip()
-        for left, right in (("**", "**"), ("__", "__"), ("`", "`"), ("$", "$"), ("\\(", "\\)")):
+        for left, right in (("**", "**"), ("`", "`"), ("$", "$"), ("\\(", "\\)"), ('"', '"')):
             inside = said[len(left) : -len(right)]
             wrapped = said.startswith(left) and said.endswith(right) and inside.strip()
             if wrapped and left not in inside and right not in inside:

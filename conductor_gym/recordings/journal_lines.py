@@ -6,6 +6,7 @@ it. Kinds of lines, by their field ``kind``:
 * ``header``: format, version, and what the run was: pool, suite, prompts.
 * ``sent``: a call that is about to be sent: its key, its worst price in nano-USD, and once for
   each key the request.
+* ``dropped``: that a call that was sent ended without a reply and without a bill.
 * ``reply``: how it came back: status, text, tokens, nano-USD, microseconds.
 * ``graded``: what the reply was taken for: status, answer, confidence, verdict, score.
 """
