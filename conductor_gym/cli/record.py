@@ -84,7 +84,7 @@ def _planned(
     most = estimate(world, jobs)
     messages().print(
         f"{config.suite}, {config.split}: {len(queries):,} tasks, at most {most.calls:,} calls; "
-        f"{most.cost / NANO_USD:.4f} USD if every reply were as long as the pool's output_cap",
+        f"{most.cost / NANO_USD:.6f} USD if every reply were as long as the pool's output_cap",
         markup=False,
     )
     return jobs
@@ -109,6 +109,6 @@ def _play(config: "EnvConfig", jobs: "list[Job]", options: "LiveOptions") -> Non
     failed = ", ".join(f"{n:,} {status.name.lower()}" for status, n in told.failed.items())
     messages().print(
         f"{config.suite}, {config.split}: {told.calls:,} calls{f' ({failed})' if failed else ''}, "
-        f"{told.spent / NANO_USD:.4f} USD so far",
+        f"{told.spent / NANO_USD:.6f} USD so far",
         markup=False,
     )
