@@ -35,11 +35,7 @@ BUDGET_USD ?= 1
 CONCURRENT ?= 256
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help install train leaderboard fidelity bench live test check clean train-recorded train-unseen run-unseen
-=======
-.PHONY: help install train leaderboard fidelity bench test check clean train-recorded train-unseen run-unseen recording
->>>>>>> 0e2d97f309de33fa12913930ae369bd395d3a68f
+.PHONY: help install train leaderboard fidelity bench live test check clean train-recorded train-unseen run-unseen recording
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
