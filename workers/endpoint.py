@@ -6,6 +6,11 @@ from pydantic import Field, model_validator
 
 from conductor_gym.data_files import StrictModel
 
+_NOT_EXTRA = frozenset(
+    {"model", "messages", "max_tokens", "max_completion_tokens", "n", "stream"}
+    | {"api_key", "api_base", "base_url", "headers", "extra_headers", "timeout"}
+)
+
 
 class Endpoint(StrictModel):
     """Where a worker answers.
@@ -41,6 +46,10 @@ class Endpoint(StrictModel):
     def _is_reachable(self) -> Self:
         if self.client == "openai" and self.base_url is None:
             raise ValueError("client `openai` needs base_url, such as http://127.0.0.1:8000/v1")
+        # The ceiling rests on one answer of at most max_tokens, and requests stand in journals.
+        fixed = sorted(_NOT_EXTRA & self.extra.keys())
+        if fixed:
+            raise ValueError(f"extra must not hold {', '.join(fixed)}: every call has its own")
         return self
 
     def settings(self) -> dict[str, Any]:

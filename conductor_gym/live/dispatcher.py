@@ -117,7 +117,7 @@ class Dispatcher:
         self._flying[key] = flying
         reply = None
         try:
-            async with lane.limits.slot(lane.tokens_in(request)):
+            async with lane.limits.slot(lambda: lane.tokens_in(request)):
                 reply = await self._guarded(lane, request, worst_cost)
             return reply
         finally:

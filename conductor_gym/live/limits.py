@@ -1,7 +1,7 @@
 """What a provider allows: calls at once, requests and tokens a minute."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from aiolimiter import AsyncLimiter
@@ -32,16 +32,16 @@ class Limits:
         self._owed = 0
 
     @asynccontextmanager
-    async def slot(self, tokens_in: int) -> AsyncGenerator[None]:
+    async def slot(self, tokens_in: Callable[[], int]) -> AsyncGenerator[None]:
         """Wait until a call may go out, and hold its place among the calls at the same time.
 
         Args:
-            tokens_in: Its input tokens, estimated.
+            tokens_in: Estimates its input tokens; asked only where tokens are limited.
         """
         async with self._slots:
             await self.again()
             if self._tokens is not None:
-                wanted, self._owed = tokens_in + self._owed, 0
+                wanted, self._owed = tokens_in() + self._owed, 0
                 await self._tokens.acquire(min(wanted, self._tokens.max_rate))
             yield
 
