@@ -70,5 +70,28 @@ def list_price(model: str) -> ListPrice:
     return ListPrice(usd[0], usd[1], note)
 
 
+def with_list_price(given: Any) -> Any:
+    """A worker's card, as a file states it, with LiteLLM's prices if it may lack its own.
+
+    Raises:
+        ValueError: It needs them and there are none.
+        MissingExtraError: LiteLLM is not installed.
+    """
+    if not isinstance(given, dict):
+        return given
+    card = cast(dict[str, Any], given)
+    live = card.get("live")
+    endpoint = cast(dict[str, Any], live) if isinstance(live, dict) else {}
+    stated = {"usd_per_m_input", "usd_per_m_output"} & card.keys()
+    if stated or endpoint.get("client") != "litellm":
+        return card
+    price = list_price(str(endpoint.get("model")))
+    return card | {
+        "usd_per_m_input": price.usd_per_m_input,
+        "usd_per_m_output": price.usd_per_m_output,
+        "note": "; ".join(str(note) for note in (card.get("note"), price.note) if note),
+    }
+
+
 def _provider(entry: object) -> object:
     return cast(Mapping[str, Any], entry).get("litellm_provider")
