@@ -31,7 +31,8 @@ def fit(
         str,
         typer.Argument(
             help="Recorded outcomes: a CSV or Parquet table, a folder of tables, a card (.toml), "
-            "or a name of `conductor-gym list recordings` or a recorded pool."
+            "a journal of live calls (.jsonl), or a name of `conductor-gym list recordings` or a "
+            "recorded pool."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Pool file to write (.toml).")],
