@@ -115,6 +115,8 @@ def test_any_text_is_read(text: str, subtask: Subtask, verifier: str):
     assert bool(parsed.answer) == (subtask in ANSWERING and parsed.status == Status.OK)
     if parsed.status == Status.MALFORMED:
         assert parsed == MALFORMED
+    for said in (parsed.answer, parsed.output):
+        assert said.encode().decode() == said  # can be counted, sent and written
     assert 0 <= answer_identity(parsed.answer, verifier) < 2**63
 
 

@@ -26,7 +26,7 @@ from conductor_gym.tasks.verifiers import VERIFIERS
 from conductor_gym.types import Status, Subtask
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "prompts.md"
-SHOWN = {"1": "0f098c0581adb7c0"}
+SHOWN = {"1": "e6e2f39a9ed09671"}
 """BLAKE2b of all examples on the page, by version of the prompts."""
 
 PAID = tuple(s for s in Subtask if s not in (Subtask.VOTE, Subtask.SUBMIT))

@@ -101,7 +101,8 @@ def parse_reply(subtask: Subtask, text: str, verifier: str, parts: int = 0) -> P
         verifier: Name of the verifier of the task or part that was asked about.
         parts: Parts that the reply must name, as in `Asked`.
     """
-    own = without_reasoning(text.replace("\r\n", "\n")).split("\n")
+    whole = text.encode(errors="replace").decode()  # half a surrogate pair is no text
+    own = without_reasoning(whole.replace("\r\n", "\n")).split("\n")
     said = "\n".join(line for line in own if line.strip() not in instruction_lines()).strip()
     malformed = Parsed(Status.MALFORMED)
     if not said:
