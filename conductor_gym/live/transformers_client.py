@@ -49,8 +49,8 @@ class TransformersClient:
     thing can still change it. Which other requests share its batch decides how sums are rounded, in
     bfloat16 by some 0.4 % of a logit. Where two tokens are nearly tied, at temperature 0 too, or a
     draw is near the border of two, the other one may be chosen, and the rest of the reply follows
-    it; of longer sampled replies this is most. In float32 it is very rare. Another device or release
-    of torch does the same.
+    it; of longer sampled replies this is most. In float32 it is very rare. Another device
+    or release of torch does the same.
 
     Tokens are counted as the model sees them: `tokens_in` with the marks of its chat template,
     `tokens_out` with the mark that ends the reply.
