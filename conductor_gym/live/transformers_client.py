@@ -1,11 +1,13 @@
 """A worker that is a model in this process."""
 
 import asyncio
+import math
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from conductor_gym.errors import ConfigError, MissingExtraError, one_line
 from conductor_gym.live.batching import Room, Size, fitting
@@ -24,7 +26,10 @@ class _Waiting:
     """A request, who waits for it, and the tokens of its prompt once they are known."""
 
     request: ChatRequest
-    future: Future[Completion]
+    temperature: float
+    top_p: float
+    seed: int
+    future: Future[Completion] = field(default_factory=Future[Completion])
     prompt: list[int] = field(default_factory=list[int])
 
     def fail(self, error: Exception) -> None:
@@ -37,13 +42,15 @@ class TransformersClient:
     """Sends requests to a model in this process; see `Client`.
 
     One thread runs the model. Requests that arrive meanwhile join those that are being answered
-    between two tokens, so a batch is never waited for: up to 256 at once on a GPU, 16 on a CPU.
+    between two tokens, so a batch is never waited for: up to 256 at once on a GPU, 16 on a CPU,
+    fewer where memory runs out.
 
     The reply is a function of the request: all draws come from a generator seeded by its key. One
     thing can still change it. Which other requests share its batch decides how sums are rounded, in
-    bfloat16 a relative 0.004 of a logit, so where two tokens are nearly tied, the other one may be
-    chosen, at temperature 0 too, and the rest of the reply follows it. Another device or version of
-    torch does the same.
+    bfloat16 by some 0.4 % of a logit. Where two tokens are nearly tied, at temperature 0 too, or a
+    draw is near the border of two, the other one may be chosen, and the rest of the reply follows
+    it; of longer sampled replies this is most. In float32 it is very rare. Another device
+    or release of torch does the same.
 
     Tokens are counted as the model sees them: `tokens_in` with the marks of its chat template,
     `tokens_out` with the mark that ends the reply.
@@ -59,12 +66,7 @@ class TransformersClient:
             ConfigError: No such model, not one for chat, or an `extra` that is not known here.
             MissingExtraError: torch or transformers is not installed.
         """
-        unknown = sorted(endpoint.settings().keys() - SETTINGS)
-        if unknown:
-            raise ConfigError(
-                f"client `transformers` does not know {', '.join(unknown)} in `extra`; it samples "
-                f"by {' and '.join(sorted(SETTINGS))} alone. Remove it, or serve the model."
-            )
+        _sampling(endpoint.settings())
         try:
             from conductor_gym.live.decoding import ChatModel, Decoder
         except ImportError:
@@ -80,7 +82,8 @@ class TransformersClient:
 
     async def send(self, request: ChatRequest, timeout_s: float) -> Completion:
         """See `Client.send`. Calls from several event loops are fine."""
-        waiting = _Waiting(request, Future())
+        temperature, top_p = _sampling(request.settings)
+        waiting = _Waiting(request, temperature, top_p, seed=int(request.key, 16))
         with self._wake:
             if self._closed:
                 raise CallError(Status.UNAVAILABLE, "the model was closed")
@@ -141,6 +144,24 @@ class TransformersClient:
         model.unload()
 
 
+def _sampling(settings: Mapping[str, Any]) -> tuple[float, float]:
+    """Temperature and top_p; raises `ConfigError` for what cannot be done here."""
+    unknown = sorted(settings.keys() - SETTINGS)
+    if unknown:
+        raise ConfigError(
+            f"client `transformers` does not know {', '.join(unknown)} of the endpoint's `extra`: "
+            f"it samples by {' and '.join(sorted(SETTINGS))} alone. Remove it, or serve the model."
+        )
+    temperature, top_p = settings.get("temperature", 1.0), settings.get("top_p", 1.0)
+    try:
+        temperature, top_p = float(temperature), float(top_p)
+    except (TypeError, ValueError):
+        temperature = top_p = math.nan
+    if not (0.0 <= temperature < math.inf and 0.0 < top_p <= 1.0):
+        raise ConfigError(f"temperature >= 0 and 0 < top_p <= 1 are needed, not {dict(settings)}.")
+    return temperature, top_p
+
+
 def _read(waiting: _Waiting, model: "ChatModel") -> bool:
     """Tokenize a prompt; whether it can be answered."""
     try:
@@ -175,13 +196,12 @@ def _most(waiting: _Waiting, window: int) -> int:
 def _row(waiting: _Waiting, window: int) -> "Row":
     from conductor_gym.live.decoding import Row
 
-    request = waiting.request
     return Row(
         prompt=waiting.prompt,
         most=_most(waiting, window),
-        temperature=float(request.settings.get("temperature", 1.0)),
-        top_p=float(request.settings.get("top_p", 1.0)),
-        random=Random(int(request.key, 16)),
+        temperature=waiting.temperature,
+        top_p=waiting.top_p,
+        random=Random(waiting.seed),
         given_up=waiting.future.cancelled,
     )
 
