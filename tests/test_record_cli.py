@@ -47,7 +47,8 @@ def run(
         monkeypatch.setattr("sys.argv", ["conductor-gym", *arguments])
         with pytest.raises(SystemExit) as end:
             main()
-        return Ended(end.value.code, *capsys.readouterr())
+        told = capsys.readouterr()
+        return Ended(end.value.code, told.out, told.err)
 
     return command
 
