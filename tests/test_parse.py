@@ -171,6 +171,9 @@ def test_confidence(said: str, confidence: float):
         ("Verdict: <correct or wrong>", -1),
         ("Verdict: correct / wrong", -1),
         ("Verdict: unsure", -1),
+        ("Verdict: partially correct", 0),
+        ("Verdict: I cannot call it correct", 0),
+        ("Verdict: it isn't right", 0),
         ("It is correct, I believe.", -1),
         ("APPROVED", -1),
         ("> Verdict: correct", -1),
@@ -244,6 +247,9 @@ def test_what_is_taken_for_the_answer(verifier: str, text: str, answer: str):
         ("number", "Answer: <answer>\nConfidence: <0 to 100>%"),
         ("number", "Answer: ...\nConfidence: 90%"),
         ("number", "Confidence: 90%"),
+        ("number", "I am not sure."),
+        ("choice", "Both of them, I think."),
+        ("complex", "It has no solution."),
         ("choice", "Answer: <letter>"),
         ("python-tests", "Answer:\n```python\n<code>\n```"),
         ("python-tests", "I cannot write code."),
@@ -254,6 +260,11 @@ def test_what_is_taken_for_the_answer(verifier: str, text: str, answer: str):
 )
 def test_what_is_no_answer_is_malformed(verifier: str, text: str):
     assert parse_reply(Subtask.SOLVE, text, verifier, 2) == MALFORMED
+
+
+def test_remarks_after_the_last_part_are_none_of_it():
+    said = "Part 1: 4\nPart 2: No\n**Confidence:** 80%\nExplanation: I counted."
+    assert parse_reply(Subtask.SOLVE, said, "parts", 2).answer == "Part 1: 4\nPart 2: No"
 
 
 def test_a_plan_names_every_part_once():

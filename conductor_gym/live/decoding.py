@@ -54,7 +54,7 @@ class ChatModel:
     """
 
     def __init__(self, name: str) -> None:
-        """Load it in bfloat16.
+        """Load it, in bfloat16 on a GPU and on a CPU that multiplies it, else in float32.
 
         Args:
             name: Folder in Hugging Face's form, or a name on its hub.
@@ -64,6 +64,8 @@ class ChatModel:
         """
         if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
             raise ConfigError(f"model folder {name!r} does not exist (looked in {Path.cwd()}).")
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = _dtype(self.device)
         load_tokenizer: Any = AutoTokenizer.from_pretrained  # pyright: ignore
         load_model: Any = AutoModelForCausalLM.from_pretrained  # pyright: ignore
         bar = transformers_logging.is_progress_bar_enabled()
@@ -71,7 +73,7 @@ class ChatModel:
         try:
             source = str(Path(name).expanduser())
             tokenizer: Any = load_tokenizer(source)
-            model: Any = load_model(source, dtype=torch.bfloat16)
+            model: Any = load_model(source, dtype=dtype)
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"model {name!r} cannot be loaded ({one_line(error)}). Give a folder in Hugging "
@@ -83,18 +85,17 @@ class ChatModel:
         if not tokenizer.chat_template:
             raise ConfigError(f"model {name!r} has no chat template: give one tuned for chat.")
         self.tokenizer = tokenizer
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model: Any = model.to(self.device).eval()
         config = model.config.get_text_config()
         self.window = int(config.max_position_embeddings)
         ends: Any = model.generation_config.eos_token_id
         self.end_tokens: set[int | None] = {tokenizer.eos_token_id}
-        self.end_tokens.update(ends if isinstance(ends, list) else [ends])
+        self.end_tokens.update([ends] if isinstance(ends, int) else ends or ())
         heads = config.num_key_value_heads or config.num_attention_heads
         width = (
             getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         )
-        self.bytes_per_token = 2 * config.num_hidden_layers * heads * width * 2
+        self.bytes_per_token = 2 * config.num_hidden_layers * heads * width * dtype.itemsize
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """Tokens of a chat, up to where the reply begins."""
@@ -260,6 +261,13 @@ def choose(
     index = index.clamp(max=logits.shape[1] - 1)
     drawn = index if order is None else order.gather(1, index)
     return torch.where(heat[:, 0] > 0.0, drawn[:, 0], likeliest)
+
+
+def _dtype(device: torch.device) -> torch.dtype:
+    """The fastest type of numbers here."""
+    capabilities: Any = getattr(torch.cpu, "get_capabilities", dict)
+    fast = device.type == "cuda" or capabilities().get("avx512_bf16", False)
+    return torch.bfloat16 if fast else torch.float32
 
 
 def _padded(values: Tensor, length: int, dim: int) -> Tensor:

@@ -134,5 +134,6 @@ def _be_quiet() -> None:
     litellm.turn_off_message_logging = True
     for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    # pydantic on LiteLLM's own types, at the first call.
+    # On LiteLLM's own types at the first call, and on what it leaves behind when a call is cut off.
     warnings.filterwarnings("ignore", message="Item .* is using the `ReadOnly` qualifier")
+    warnings.filterwarnings("ignore", message="coroutine '.*acompletion' was never awaited")

@@ -11,16 +11,18 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from multiprocessing.connection import Connection
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiohttp
 import httpx
 import pytest
 from fault_server import MODEL, FaultServer
-from live_calls import WORST, Memory
+from live_calls import WORST
 
 from conductor_gym.live.breaker import Breaker
 from conductor_gym.live.dispatcher import Dispatcher
+from conductor_gym.live.journal import Journal
 from conductor_gym.live.lane import Lane
 from conductor_gym.live.limits import Limits
 from conductor_gym.live.messages import ChatRequest, Message
@@ -124,20 +126,22 @@ async def over_aiohttp(
 async def dispatched(
     url: str, requests: list[ChatRequest], at_once: int
 ) -> tuple[float, list[float]]:
-    """The same calls through the dispatcher, each journalled."""
+    """The same calls through the dispatcher, each in a journal on disk."""
     client = OpenAIClient("w", Endpoint(client="openai", model=MODEL, base_url=url))
     limits = Limits(ProviderLimits(concurrent=max(64, at_once)))
     lane = Lane(client, 1_000_000, 2_000_000, 60.0, limits, Breaker())
-    dispatcher = Dispatcher({"w": lane}, Memory(), Spending(10 * NANO_USD))
 
-    async def ask(request: ChatRequest) -> None:
-        reply = await dispatcher.ask(request, WORST)
-        assert (reply.status, reply.text) == (Status.OK, QUESTION)
+    with TemporaryDirectory() as folder, Journal.open(f"{folder}/calls.jsonl", {}) as journal:
+        dispatcher = Dispatcher({"w": lane}, journal, Spending(10 * NANO_USD))
 
-    try:
-        return await _timed(requests, at_once, ask)
-    finally:
-        await dispatcher.close()
+        async def ask(request: ChatRequest) -> None:
+            reply = await dispatcher.ask(request, WORST)
+            assert (reply.status, reply.text) == (Status.OK, QUESTION)
+
+        try:
+            return await _timed(requests, at_once, ask)
+        finally:
+            await dispatcher.close()
 
 
 ROADS = {"httpx, bare": over_httpx, "aiohttp, bare": over_aiohttp, "dispatcher": dispatched}
