@@ -154,6 +154,13 @@ def test_each_call_says_where_it_stands(tmp_path: Path):
     assert all("Verdict:" in r.messages[-1].content for r in critique)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+@pytest.mark.parametrize("attempts", [1, 4])
+def test_the_number_of_calls_is_the_one_that_the_documentation_states(n: int, attempts: int):
+    scripts = [*solves(n, attempts), *acts(n)]
+    assert len(distinct_calls(scripts)) == n * max(attempts, 3) + 5 * n**2 + 2 * n
+
+
 actions = st.tuples(st.integers(0, 2), st.sampled_from([0, 2, 3, 5]), st.integers(0, 3))
 
 
