@@ -12,6 +12,7 @@ from text_suites import row, write_rows
 
 from conductor_gym.cli import main
 from conductor_gym.recordings.journal_table import calls
+from conductor_gym.tasks.sandbox import why_not
 from conductor_gym.tasks.suite import load_split
 
 
@@ -137,12 +138,16 @@ def test_what_grading_lacks_is_told_before_anything_is_asked(
 ):
     load_split("core-small-v1", "dev")
     monkeypatch.setattr("sys.executable", "/no/such/python")  # no process to run code in
-    with Adds() as server:
-        live_pool(folder, base_url=server.url(), model=MODEL)
-        missing = run(
-            "record", "--pool", "trio.toml", "--suite", "core-small-v1", "--split", "dev",
-            "--journal", "a.jsonl", "--budget-usd", "1",
-        )  # fmt: skip
-        assert missing.code == 2
-        assert "no process can be started" in missing.err
-        assert not server.seen
+    why_not.cache_clear()
+    try:
+        with Adds() as server:
+            live_pool(folder, base_url=server.url(), model=MODEL)
+            missing = run(
+                "record", "--pool", "trio.toml", "--suite", "core-small-v1", "--split", "dev",
+                "--journal", "a.jsonl", "--budget-usd", "1",
+            )  # fmt: skip
+            assert missing.code == 2
+            assert "no process can be started" in missing.err
+            assert not server.seen
+    finally:
+        why_not.cache_clear()
