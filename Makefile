@@ -23,7 +23,7 @@ VLLM := .venv-vllm
 VLLM_PYTHON ?= $(VLLM)/bin/python
 
 # What `make recording` records, and how much of it. LIMIT: tasks of each split, all by default.
-LIVE_POOL ?= small-llms
+LIVE_POOL ?= small-llms-live
 RECORDING ?= results/recording
 CHOSEN ?= $(RECORDING)/small-llms-v1.toml
 BREADTH ?= core-small-v1
