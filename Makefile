@@ -31,7 +31,8 @@ CHOSEN_TRAIN ?= 12
 CHOSEN_TEST ?= 8
 ATTEMPTS ?= 4
 LIMIT ?=
-BUDGET_USD ?= 1
+# Prices of the small LLMs are stand-ins: they cost nothing. Other workers may cost real money.
+BUDGET_USD ?= $(if $(filter small-llms-live,$(LIVE_POOL)),1000,1)
 CONCURRENT ?= 256
 
 .DEFAULT_GOAL := help
