@@ -17,6 +17,8 @@ from conductor_gym.leaderboard.told_play import play_told
 from conductor_gym.live.record import Estimate, estimate, jobs_of, record, recording_config
 from conductor_gym.live.scripts import Script, acts, call_names, distinct_calls, in_rounds, solves
 from conductor_gym.recordings.journal_table import calls
+from conductor_gym.tasks.task import Task
+from conductor_gym.tasks.verifiers import grade
 from conductor_gym.types import Subtask
 
 PARTS = [
@@ -154,6 +156,13 @@ def test_each_call_says_where_it_stands(tmp_path: Path):
     assert all("Verdict:" in r.messages[-1].content for r in critique)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+@pytest.mark.parametrize("attempts", [1, 4])
+def test_the_number_of_calls_is_the_one_that_the_documentation_states(n: int, attempts: int):
+    scripts = [*solves(n, attempts), *acts(n)]
+    assert len(distinct_calls(scripts)) == n * max(attempts, 3) + 5 * n**2 + 2 * n
+
+
 actions = st.tuples(st.integers(0, 2), st.sampled_from([0, 2, 3, 5]), st.integers(0, 3))
 
 
@@ -170,3 +179,28 @@ def test_rounds_hold_every_script_once_and_share_no_new_call(scripts: list[Scrip
         held += together
     assert sorted(held) == sorted(scripts)
     assert known == distinct_calls(scripts)
+
+
+def test_equal_answers_are_graded_once_and_code_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    graded: list[tuple[str, str]] = []
+
+    def counted(task: Task, answer: str) -> float:
+        graded.append((task.uid, answer))
+        return grade(task, answer)
+
+    monkeypatch.setattr("conductor_gym.live.caller.grade", counted)
+    scripts = solves(3, 2)
+    config = recording_config(live_pool(tmp_path), "core-small-v1", "train", scripts)
+    engine, _ = open_reference(config, 1, tmp_path / "calls.jsonl")
+    tasks = engine.world.data.tasks
+    code = [row for row, task in enumerate(tasks) if task.verifier == "python-tests"][:3]
+    record(engine, jobs_of(engine.world.data, code, scripts))
+    engine.close()
+    made = list(calls(tmp_path / "calls.jsonl"))
+    right = [call for call in made if call.status == "ok"]
+    assert len(made) == 3 * 6
+    assert right
+    assert all(call.score == 1.0 for call in right)
+    assert len(graded) == len(set(graded)) < len(right)

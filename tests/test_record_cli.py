@@ -12,6 +12,8 @@ from text_suites import row, write_rows
 
 from conductor_gym.cli import main
 from conductor_gym.recordings.journal_table import calls
+from conductor_gym.tasks.sandbox import why_not
+from conductor_gym.tasks.suite import load_split
 
 
 class Adds(FaultServer):
@@ -47,7 +49,8 @@ def run(
         monkeypatch.setattr("sys.argv", ["conductor-gym", *arguments])
         with pytest.raises(SystemExit) as end:
             main()
-        return Ended(end.value.code, *capsys.readouterr())
+        told = capsys.readouterr()
+        return Ended(end.value.code, told.out, told.err)
 
     return command
 
@@ -128,3 +131,23 @@ def test_mistakes_are_told_before_anything_is_asked(folder: Path, run: Callable[
             assert said in result.err
         assert not server.seen
         assert not (folder / "a.jsonl").exists()
+
+
+def test_what_grading_lacks_is_told_before_anything_is_asked(
+    folder: Path, run: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
+):
+    load_split("core-small-v1", "dev")
+    monkeypatch.setattr("sys.executable", "/no/such/python")  # no process to run code in
+    why_not.cache_clear()
+    try:
+        with Adds() as server:
+            live_pool(folder, base_url=server.url(), model=MODEL)
+            missing = run(
+                "record", "--pool", "trio.toml", "--suite", "core-small-v1", "--split", "dev",
+                "--journal", "a.jsonl", "--budget-usd", "1",
+            )  # fmt: skip
+            assert missing.code == 2
+            assert "no process can be started" in missing.err
+            assert not server.seen
+    finally:
+        why_not.cache_clear()

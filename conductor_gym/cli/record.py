@@ -74,12 +74,13 @@ def _planned(
     config: "EnvConfig", limit: int | None, scripts: Sequence[tuple[tuple[int, int, int], ...]]
 ) -> "list[Job]":
     """What will be done on a split, told before it is."""
-    from conductor_gym.live.record import estimate, jobs_of
+    from conductor_gym.live.record import check_grading, estimate, jobs_of
     from conductor_gym.world import make_world
 
     world = make_world(config)
     held = len(world.data.uids)
     queries = range(held if limit is None else min(limit, held))
+    check_grading(world.data, queries)
     jobs = jobs_of(world.data, queries, scripts)
     most = estimate(world, jobs)
     messages().print(

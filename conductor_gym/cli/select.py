@@ -8,6 +8,8 @@ from rich.table import Table
 
 from conductor_gym.cli.terminal import messages, tables
 
+SPLITS = ("train", "test")
+
 
 def select(
     journal: Annotated[
@@ -20,6 +22,7 @@ def select(
 ) -> None:
     """Write a suite of the kinds of task that the best worker solves in 30 to 80 % of cases."""
     from conductor_gym.live.choose import cells_of, write_selection
+    from conductor_gym.tasks.suite import load_split
 
     cells = cells_of(journal, suite)
     chosen = write_selection(cells, suite, out, train, test)
@@ -27,8 +30,9 @@ def select(
     for cell in chosen:
         view.add_row(cell.name, cell.worker, f"{cell.share:.2f}", str(cell.tasks))
     tables().print(view)
+    sizes = ", ".join(f"{split} {len(load_split(str(out), split).uids)}" for split in SPLITS)
     messages().print(
-        f"{len(chosen)} of {len(cells)} kinds of task -> {out}\n"
+        f"{len(chosen)} of {len(cells)} kinds of task ({sizes} tasks) -> {out}\n"
         f"record them: conductor-gym record --suite {out} --split train --split test --acts",
         markup=False,
     )

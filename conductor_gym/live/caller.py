@@ -1,6 +1,7 @@
 """One call of an episode: its prompt, the worker's reply, and what the environment makes of it."""
 
 import asyncio
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from conductor_gym.world import World
 
 _OK = int(Status.OK)
 _CONDENSE = int(Subtask.CONDENSE)
+_RUN = "python-tests"
+"""The verifier that runs answers."""
 _ANSWERS = (Subtask.SOLVE, Subtask.REVISE, Subtask.AGGREGATE)
 
 
@@ -127,6 +130,9 @@ class Caller:
         self._cap = int(world.tables.rules[0]["output_cap"])
         # One thread: verifiers keep the process's random state and may take seconds.
         self._grading = ThreadPoolExecutor(1, "grading")
+        # Code runs in processes of its own, which a thread each waits for.
+        self._trying = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2), "trying")
+        self._scores: dict[tuple[int, int, str], float] = {}
 
     async def call(self, situation: Situation) -> Came:
         """Ask, read and grade.
@@ -148,6 +154,7 @@ class Caller:
     async def close(self) -> None:
         """Close connections and files."""
         self._grading.shutdown(wait=False, cancel_futures=True)
+        self._trying.shutdown(wait=False, cancel_futures=True)
         await self._asker.close()
 
     def progress(self) -> Progress | None:
@@ -257,8 +264,7 @@ class Caller:
             row["confidence"], row["verdict"] = parsed.confidence, parsed.verdict
             if subtask in _ANSWERS:
                 row["answer"] = answer_identity(parsed.answer, task.verifier)
-                loop = asyncio.get_running_loop()
-                score = await loop.run_in_executor(self._grading, grade, task, parsed.answer)
+                score = await self._score(s, task, parsed.answer)
             elif subtask == Subtask.CONDENSE:
                 score = 1.0  # of the evidence; nobody knows, and nothing of it is observed
         row["score"] = score
@@ -267,6 +273,15 @@ class Caller:
         if parsed.status != Status.OK:
             return Came(row, NOTHING)
         return Came(row, Said(parsed.output, parsed.answer))
+
+    async def _score(self, s: Situation, task: Task, answer: str) -> float:
+        """The grade of an answer; that of an equal answer is not worked out again."""
+        key = (s.query, s.part, answer)
+        if key not in self._scores:
+            threads = self._trying if task.verifier == _RUN else self._grading
+            loop = asyncio.get_running_loop()
+            self._scores[key] = await loop.run_in_executor(threads, grade, task, answer)
+        return self._scores[key]
 
 
 def _outputs(s: Situation) -> list[int]:

@@ -5,6 +5,7 @@ Where no worker gets anything right, or one gets everything right, nothing that 
 other's answers can help or harm.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -110,7 +111,9 @@ def write_selection(
             f"at least {TASKS} tasks: {len(cells)} cells, {asked} with so many tasks, {low} too "
             f"hard, {high} too easy. Record more tasks of each, or other levels."
         )
-    named = suite if not suite.endswith((".toml", ".jsonl")) else str(Path(suite).absolute())
+    named = suite
+    if suite.endswith((".toml", ".jsonl")):
+        named = os.path.relpath(suite, path.parent)  # a selection's paths count from its folder
     card = {
         "name": path.stem,
         "version": 1,

@@ -15,6 +15,7 @@ from conductor_gym.live.engine import LiveEngine, Slots
 from conductor_gym.live.scripts import ALONE, CallName, Script, distinct_calls, in_rounds
 from conductor_gym.tasks.suite import Split
 from conductor_gym.tasks.task import Task
+from conductor_gym.tasks.verifiers import grade
 from conductor_gym.traces.first_pass import first_pass
 from conductor_gym.types import CONTEXT_LEVELS, MAX_STEPS, MAX_WORKERS, Rule, Subtask
 from conductor_gym.workers.pool import load_pool
@@ -86,6 +87,26 @@ def jobs_of(data: Split, queries: Sequence[int], scripts: Sequence[Script]) -> l
         for script in together
         if _fits(data.tasks[query], script)
     ]
+
+
+def check_grading(data: Split, queries: Sequence[int]) -> None:
+    """Grade a reference of each kind: what grading lacks must show before anybody is asked.
+
+    Args:
+        data: The split.
+        queries: Rows of it.
+
+    Raises:
+        MissingExtraError: A verifier's package is not installed.
+        SandboxError: This machine cannot lock down the answers that are run.
+    """
+    kinds: dict[tuple[str, object], Task] = {}
+    for query in queries:
+        whole = data.tasks[query]
+        for task in (whole, *whole.parts):
+            kinds.setdefault((task.verifier, task.metadata.get("dataset")), task)
+    for task in kinds.values():
+        grade(task, task.reference)
 
 
 def estimate(world: World, jobs: Sequence[Job]) -> Estimate:
