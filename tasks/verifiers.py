@@ -162,7 +162,10 @@ def _scorer(dataset: str) -> Callable[[str, dict[str, Any]], float]:
             factory: Any = import_module("reasoning_gym.factory")
     except ModuleNotFoundError as error:
         raise MissingExtraError("grading tasks of reasoning-gym", "tasks") from error
-    return factory.get_score_answer_fn(dataset)
+    try:
+        return factory.get_score_answer_fn(dataset)
+    except ValueError as error:  # its import was cut short: a package of its own is missing
+        raise MissingExtraError("grading tasks of reasoning-gym", "tasks") from error
 
 
 def _check_reasoning_gym(task: Task) -> str | None:

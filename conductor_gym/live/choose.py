@@ -92,7 +92,7 @@ def write_selection(
         suite: Suite of their tasks.
         path: File to write (.toml); the suite's name is that of the file.
         train: Tasks of each cell in split train.
-        test: Likewise in test.
+        test: Likewise in dev and in test.
 
     Returns:
         The chosen cells.
@@ -122,7 +122,7 @@ def write_selection(
         "selection": {
             "suite": named,
             "tasks": [cell.name for cell in chosen],
-            "most": {"train": train, "test": test},
+            "most": {"train": train, "dev": test, "test": test},
         },
     }
     write_beside_and_rename(path, tomli_w.dumps(card).encode())
