@@ -29,7 +29,7 @@ class DataFileError(ConductorError, ValueError):
 
 
 class NotRecordedError(ConductorError, LookupError):
-    """A call that a journal does not hold."""
+    """A journal is replayed and holds no such call."""
 
 
 class AgentError(ConductorError, RuntimeError):

@@ -11,12 +11,18 @@ from conductor_gym.types import (
     MISSING,
     NANO_USD,
     RULE_TEXTS,
+    Backend,
     Rule,
     Status,
     Subtask,
 )
 
 _PROMPT_CHARACTERS = 400
+_KINDS: dict[Backend, str] = {
+    "simulated": "simulated workers",
+    "recorded": "recorded outcomes",
+    "live": "live workers",
+}
 
 Letters = dict[tuple[int, int], str]
 """Letters of answers by (part, identity), in the order in which each part's first appear."""
@@ -31,7 +37,7 @@ def tell_episode(engine: Engine, slot: int) -> list[str]:
     episode = engine.episodes[slot]
     query = int(episode["query"])
     domain = world.data.domains[int(world.data.queries["domain"][query])]
-    kind = "simulated workers" if world.pool.backend == "simulated" else "recorded outcomes"
+    kind = _KINDS[world.backend]
     weight = int(episode["cost_weight"]) / WEIGHT_SCALE
     lines = [
         f"Query {world.data.uids[query]} ({domain}), pool {world.pool.name}, {kind}",

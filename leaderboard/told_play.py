@@ -88,4 +88,5 @@ def play_told(
         raise
     failures = {index: failures[index] for index in sorted(failures)}
     quality[list(failures)] = 0.0
-    return Episodes(quality, *totals, by_episode(taken, episodes), failures)
+    cost, latency, invalid = totals
+    return Episodes(quality, cost, latency, invalid, by_episode(taken, episodes), failures)

@@ -255,7 +255,7 @@ def load_suite_card(name: str) -> SuiteCard:
         UnknownNameError: No such shipped suite.
         DataFileError: A file that is missing or not a valid suite.
     """
-    if name.endswith(TASKS_SUFFIX):
+    if name.endswith(TASKS_SUFFIX) and not is_recording(name):
         path = Path(name).expanduser()
         if not path.is_file():
             raise DataFileError(

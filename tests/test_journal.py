@@ -110,6 +110,18 @@ def test_spent_counts_bills_and_the_worst_price_of_calls_without_a_reply(tmp_pat
         assert journal.unanswered == load_journal(path).unanswered == (request(2).key,)
 
 
+def test_a_call_that_was_dropped_is_neither_spent_nor_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    with Journal.open(path, HEADER) as journal:
+        journal.sent(request(0), 5_000)
+        journal.dropped(request(0))
+        assert (journal.spent, journal.unanswered) == (0, ())
+    with Journal.open(path, HEADER) as journal:
+        assert (journal.spent, journal.unanswered) == (0, ())
+        journal.sent(request(0), 5_000)
+    assert load_journal(path).spent == 5_000
+
+
 @pytest.mark.parametrize("change", [{"pool_hash": "cd34"}, {"suite": "mine"}, {"split": "dev"}])
 def test_the_journal_of_another_run_is_refused_and_left_alone(
     tmp_path: Path, change: dict[str, str]
@@ -253,6 +265,18 @@ def test_two_runs_never_share_a_journal(tmp_path: Path) -> None:
     Journal.open(path, HEADER).close()
 
 
+def test_a_journal_that_is_closed_takes_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    journal = Journal.open(path, HEADER)
+    journal.close()
+    journal.close()
+    with (tmp_path / "other").open("wb") as other, pytest.raises(DataFileError, match="written"):
+        journal.replied(request(0), reply(0))
+    assert (tmp_path / "other").read_bytes() == b""
+    assert other.closed
+    assert load_journal(path).replies == {}
+
+
 def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     with Journal.open(path, HEADER) as journal:
@@ -304,11 +328,11 @@ for i in range(100_000):
         break
     if len(waiting) > flight:
         k = waiting.pop(0)
-        journal.replied(request(k, max_tokens=1024), reply(k, 3_000 * "x"))
+        journal.replied(request(k, max_tokens=1024), reply(k, 10_000 * "x"))
         done.append(k)
 held = len(waiting)
 for k in waiting:  # these were sent, so these are paid
-    journal.replied(request(k, max_tokens=1024), reply(k, 3_000 * "x"))
+    journal.replied(request(k, max_tokens=1024), reply(k, 10_000 * "x"))
     journal.graded(request(k, max_tokens=1024).key, {"score": 1.0})
 try:
     journal.sent(request(-1), 5_000)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import gymnasium as gym
 import pytest
+from journal_calls import write_journal
 
 from conductor_gym.recordings.detect import KNOWN_COLUMNS
 from conductor_gym.recordings.recording import load_recording
@@ -46,12 +47,21 @@ def test_every_example_is_read(page: str):
 
 
 def test_the_environment_of_the_page_plays(page: str):
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    _, code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     made: dict[str, gym.Env[object, object]] = {}
     exec(code, made)
     env = made["env"]
     _, info = env.reset(seed=0)
     assert info["uid"].startswith("long/q")
+
+
+def test_the_calls_of_a_journal_are_printed(page: str, capsys: pytest.CaptureFixture[str]):
+    write_journal(Path("run.jsonl"), 3)
+    code, _ = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(code, {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1] == "tiny solve q1 ok 1.0 1.001e-06 Answer: 2"
+    assert load_recording("run.jsonl").outcomes.workers == ("tiny",)
 
 
 def test_the_page_names_every_column_and_alias(page: str):

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from conductor_gym.dynamics.call import gives_answer
 from conductor_gym.dynamics.state import Records
 from conductor_gym.kernels import OUTCOME_DTYPE
 from conductor_gym.live.context import Context, Past, fill_context
@@ -26,6 +25,7 @@ from conductor_gym.world import World
 
 _OK = int(Status.OK)
 _CONDENSE = int(Subtask.CONDENSE)
+_ANSWERS = (Subtask.SOLVE, Subtask.REVISE, Subtask.AGGREGATE)
 
 
 class Said(NamedTuple):
@@ -255,7 +255,7 @@ class Caller:
         score = 0.0
         if parsed.status == Status.OK:
             row["confidence"], row["verdict"] = parsed.confidence, parsed.verdict
-            if gives_answer(int(subtask)):
+            if subtask in _ANSWERS:
                 row["answer"] = answer_identity(parsed.answer, task.verifier)
                 loop = asyncio.get_running_loop()
                 score = await loop.run_in_executor(self._grading, grade, task, parsed.answer)

@@ -44,6 +44,10 @@ class LiveEngine(Engine):
         self._actions = np.zeros((n, 3), np.int64)
         self._running: dict[int, Future[Came] | None] = {}
         self._bounds = np.array([config.max_workers, N_SUBTASKS, N_LEVELS])
+        # Compiled now, not while calls wait for it.
+        nobody = np.zeros(0, np.int64)
+        self.plan(nobody, self._actions)
+        self.step_told(nobody, self._actions, np.zeros(n, OUTCOME_DTYPE), self.new_observation())
 
     def start(self, slots: Slots, streams: Slots, indices: Slots, observation: Observation) -> None:
         """See `Engine.start`."""
@@ -83,7 +87,8 @@ class LiveEngine(Engine):
 
     def inside(self, actions: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which actions lie in the action space, bool [n]."""
-        return ((actions >= 0) & (actions < self._bounds)).all(axis=1)
+        within = (actions >= 0) & (actions < self._bounds)
+        return np.asarray(within.all(axis=1))
 
     def begin(self, slots: Slots, actions: npt.NDArray[np.int64]) -> None:
         """Start the calls that actions ask for in some slots; no episode moves.
@@ -123,13 +128,13 @@ class LiveEngine(Engine):
             ConductorError: A call that no attempt can make. No episode has moved.
         """
         outcomes = np.zeros(self.n, OUTCOME_DTYPE)
-        said = dict.fromkeys(slots.tolist(), NOTHING)
+        said: dict[int, Said] = dict.fromkeys(slots.tolist(), NOTHING)
         for slot in said:
             future = self._running[slot]
             if future is not None:
                 outcomes[slot], said[slot] = future.result()
-        for slot, words in said.items():
-            self._said[slot].append(words)
+        for slot in slots.tolist():
+            self._said[slot].append(said[slot])
             del self._running[slot]
         return self.step_told(slots, self._actions, outcomes, observation)
 

@@ -37,7 +37,8 @@ class LiveConductorEnv(ConductorEnv):
         **settings: Any,
     ) -> None:
         self._options = LiveOptions(Path(journal), ceiling_usd, 1)
-        super().__init__(pool=pool, **{"backend": "live"} | settings)
+        settings.setdefault("backend", "live")
+        super().__init__(pool=pool, **settings)
 
     def _new_engine(self) -> Engine:
         return open_live(self.config, 1, self._options)
@@ -72,7 +73,8 @@ class LiveConductorVectorEnv(ConductorVectorEnv):
         **settings: Any,
     ) -> None:
         self._options = LiveOptions(Path(journal), ceiling_usd, concurrent)
-        super().__init__(num_envs, **{"backend": "live"} | settings)
+        settings.setdefault("backend", "live")
+        super().__init__(num_envs, **settings)
 
     def _new_engine(self) -> Engine:
         return open_live(self.config, self.num_envs, self._options)

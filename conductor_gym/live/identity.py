@@ -56,9 +56,12 @@ def _normal_form(answer: str, verifier: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text without case, runs of space and a final full stop, numbers in one form each."""
-    words = normalized(text.replace("\u2212", "-"))
-    return _NUMBER.sub(lambda found: _without_zeros(found[0].replace(",", "")), words.rstrip(". "))
+    """Text without case, runs of space, empty lines and a full stop; numbers in one form each."""
+    lines = [normalized(line) for line in text.replace("\u2212", "-").splitlines()]
+    lines = [line for line in lines if line]
+    if len(lines) == 1:
+        lines = [lines[0].rstrip(". ")]
+    return _NUMBER.sub(lambda found: _without_zeros(found[0].replace(",", "")), "\n".join(lines))
 
 
 def _number_form(number: Decimal) -> str:

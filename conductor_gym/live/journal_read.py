@@ -52,6 +52,8 @@ class Calls:
             self.header = self.header or record
         elif kind == "sent":
             self.worst[key] = record["worst"]
+        elif kind == "dropped":
+            self.worst.pop(key, None)
         elif kind == "reply":
             self.replies[key] = reply_of(record)
         elif kind == "graded":

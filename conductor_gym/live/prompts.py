@@ -10,7 +10,7 @@ from typing import NamedTuple
 from conductor_gym.data_files import StrictModel, load_toml
 from conductor_gym.errors import ConfigError
 from conductor_gym.live.messages import Message
-from conductor_gym.types import Subtask
+from conductor_gym.types import MAX_PARTS, Subtask
 
 PROMPTS_FILE = Path(__file__).with_name("prompts.toml")
 
@@ -162,7 +162,8 @@ def write_prompt(asked: Asked) -> tuple[Message, ...]:
         asked: The call.
 
     Raises:
-        ConfigError: A subtask that asks nobody, or a verifier without a form.
+        ConfigError: A subtask that asks nobody, a verifier without a form, or a number of parts
+            that no task has.
     """
     _check(asked)
     given = [output.text for output in asked.outputs]
@@ -200,6 +201,12 @@ def _check(asked: Asked) -> None:
         raise ConfigError(
             f"no prompt says how to answer tasks of the verifier {asked.verifier!r}. "
             f"Known: {', '.join(FORMS)}. Add a form to {PROMPTS_FILE.name} and to `FORMS`."
+        )
+    named = asked.subtask == Subtask.PLAN or asked.verifier == "parts"
+    if named and not 2 <= asked.parts <= MAX_PARTS:
+        raise ConfigError(
+            f"{asked.subtask.name.lower()} of a task of {asked.parts} parts: a task has 2 to "
+            f"{MAX_PARTS} parts or none."
         )
 
 

@@ -14,6 +14,7 @@ from conductor_gym.recordings.card import (
     RecordingCard,
     list_recordings,
 )
+from conductor_gym.recordings.journal_lines import JOURNAL_SUFFIXES, is_journal
 from conductor_gym.recordings.table_file import SUFFIXES, TableFile, open_table
 
 KNOWN_COLUMNS: dict[str, tuple[str, ...]] = {
@@ -67,8 +68,8 @@ def load_recording_card(name: str) -> RecordingCard:
     """The card of a recording.
 
     Args:
-        name: A shipped recording, a card (``.toml``), a CSV or Parquet table, or a folder with
-            ``queries``, ``outcomes`` and ``workers`` tables.
+        name: A shipped recording, a card (``.toml``), a CSV or Parquet table, a journal of live
+            calls, or a folder with ``queries``, ``outcomes`` and ``workers`` tables.
 
     Raises:
         UnknownNameError: None of these.
@@ -81,22 +82,22 @@ def load_recording_card(name: str) -> RecordingCard:
         return _beside(path, load_toml(path, RecordingCard))
     if path.is_dir():
         return _from_folder(path.absolute())
-    if name.endswith(SUFFIXES):
+    if name.endswith(SUFFIXES) or is_journal(path):
         return _from_file(path.absolute())
     raise unknown_name(
         "recording",
         name,
         list_recordings(),
-        f"A path to a table ({', '.join(SUFFIXES)}), a folder of tables or a card (.toml) works "
-        "too; docs/recordings.md describes the format.",
+        f"A path to a table ({', '.join(SUFFIXES)}), a folder of tables, a card (.toml) or a "
+        "journal of live calls works too; docs/recordings.md describes the format.",
     )
 
 
 def is_recording(name: str) -> bool:
     """Whether a name is meant for `load_recording_card` and not for a pool or a suite."""
-    if name.endswith(SUFFIXES) or name in list_recordings():
-        return True
     path = Path(name).expanduser()
+    if name.endswith(SUFFIXES) or name in list_recordings() or is_journal(path):
+        return True
     return _is_card(path) if name.endswith(".toml") else path.is_dir()
 
 
@@ -137,7 +138,7 @@ def _beside(path: Path, card: RecordingCard) -> RecordingCard:
 
 
 def _stem(path: Path) -> str:
-    for suffix in SUFFIXES:
+    for suffix in (*SUFFIXES, *JOURNAL_SUFFIXES):
         if path.name.endswith(suffix):
             return path.name.removesuffix(suffix)
     return path.name

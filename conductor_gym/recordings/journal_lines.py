@@ -6,6 +6,7 @@ it. Kinds of lines, by their field ``kind``:
 * ``header``: format, version, and what the run was: pool, suite, prompts.
 * ``sent``: a call that is about to be sent: its key, its worst price in nano-USD, and once for
   each key the request.
+* ``dropped``: that a call that was sent ended without a reply and without a bill.
 * ``reply``: how it came back: status, text, tokens, nano-USD, microseconds.
 * ``graded``: what the reply was taken for: status, answer, confidence, verdict, score.
 """
@@ -22,7 +23,7 @@ from typing import Any, cast
 from conductor_gym.errors import DataFileError
 
 FORMAT = 1
-SUFFIXES = (".jsonl", ".jsonl.gz")
+JOURNAL_SUFFIXES = (".jsonl", ".jsonl.gz")
 FIRST_BYTES = b'{"kind":"header"'
 MAX_WARNINGS = 10
 
@@ -155,7 +156,7 @@ def _records(line: bytes) -> list[Record | None]:
 
 def is_journal(path: Path) -> bool:
     """Whether a file is a journal, by its name and first bytes."""
-    if not path.name.endswith(SUFFIXES):
+    if not path.name.endswith(JOURNAL_SUFFIXES):
         return False
     opened: Any = gzip.open if path.suffix == ".gz" else open
     try:

@@ -1,4 +1,4 @@
-"""Rows of a CSV (plain or gzipped) or Parquet file, with the line of each."""
+"""Rows of a CSV (plain or gzipped) or Parquet file or a journal, with the line of each."""
 
 import csv
 import gzip
@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from conductor_gym.data_files import RECORDED_FOLDER_VARIABLE, recorded_folder
 from conductor_gym.errors import DataFileError, MissingExtraError, unknown_name
+from conductor_gym.recordings.journal_lines import is_journal
+from conductor_gym.recordings.journal_table import solve_table
 
 MAX_CELL_CHARACTERS = 10_000_000
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
@@ -66,7 +68,10 @@ def open_table(path: Path) -> TableFile:
             f"table {path} does not exist. Tables are looked up in {recorded_folder()}; set "
             f"{RECORDED_FOLDER_VARIABLE} to the folder that holds yours, or give a full path."
         )
-    rows = _parquet_rows(path) if path.suffix == ".parquet" else _csv_rows(path)
+    if is_journal(path):
+        rows = (Row(line, cells) for line, cells in solve_table(path))
+    else:
+        rows = _parquet_rows(path) if path.suffix == ".parquet" else _csv_rows(path)
     first = next(rows, None)
     header = tuple(name.strip() for name in first.cells) if first else ()
     if not header or header == ("",):
