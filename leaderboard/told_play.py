@@ -57,10 +57,12 @@ def play_told(
     left = episodes
     try:
         while left:
-            rows = {name: array[asked] for name, array in observation._asdict().items()}
-            table[asked], failed = supervisor.ask(rows)
-            failures |= {int(playing[asked[row]]): why for row, why in failed.items()}
-            engine.begin(asked, table)
+            failed: dict[int, str] = {}
+            if len(asked):  # none while the last episodes wait for their calls
+                rows = {name: array[asked] for name, array in observation._asdict().items()}
+                table[asked], failed = supervisor.ask(rows)
+                failures |= {int(playing[asked[row]]): why for row, why in failed.items()}
+                engine.begin(asked, table)
             asked = engine.ready()
             results = engine.finish(asked, observation)
             taken.append((playing[asked], pack_action(table[asked])))

@@ -25,6 +25,7 @@ from conductor_gym.recordings.detect import is_recording, load_recording_card
 from conductor_gym.recordings.recording import stamps_of
 from conductor_gym.spaces import EMBEDDING_WIDTH, N_DOMAINS, QUERY_WIDTH, SURFACE_COLUMNS
 from conductor_gym.tasks.random_state import random_state_kept
+from conductor_gym.tasks.selection_card import SelectionCard
 from conductor_gym.tasks.task import Task
 from conductor_gym.tasks.text_card import TextCard
 
@@ -97,7 +98,7 @@ class RecordedCard(StrictModel):
 
 
 class SuiteCard(StrictModel):
-    """A suite file: exactly one of `statistical`, `recorded` and `text`."""
+    """A suite file: exactly one of `statistical`, `recorded`, `text` and `selection`."""
 
     name: str
     version: int
@@ -105,6 +106,7 @@ class SuiteCard(StrictModel):
     statistical: StatisticalCard | None = None
     recorded: RecordedCard | None = None
     text: TextCard | None = None
+    selection: SelectionCard | None = None
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -113,15 +115,19 @@ class SuiteCard(StrictModel):
             return tuple(self.statistical.sizes)
         if self.text is not None:
             return self.text.splits
+        if self.selection is not None:
+            return tuple(self.selection.most)
         if self.recorded is None:
             return ()
         return tuple(self.recorded.shares or load_recording_card(self.recorded.recording).shares)
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        kinds = (self.statistical, self.recorded, self.text)
+        kinds = (self.statistical, self.recorded, self.text, self.selection)
         if sum(kind is not None for kind in kinds) != 1:
-            raise ValueError("give either a [statistical], a [recorded] or a [text] section")
+            raise ValueError(
+                "give either a [statistical], a [recorded], a [text] or a [selection] section"
+            )
         return self
 
 
@@ -270,10 +276,29 @@ def load_suite_card(name: str) -> SuiteCard:
         return SuiteCard(name=card.name, version=1, title=card.title, recorded=recorded)
     file = find_named_toml("suite", name, SUITES_FOLDER)
     card = load_toml(file, SuiteCard)
-    if card.text is None or card.text.file is None:
-        return card
-    beside = str(file.absolute().parent / Path(card.text.file).expanduser())
-    return card.model_copy(update={"text": card.text.model_copy(update={"file": beside})})
+    folder = file.absolute().parent
+    if card.text is not None and card.text.file is not None:
+        beside = str(folder / Path(card.text.file).expanduser())
+        return card.model_copy(update={"text": card.text.model_copy(update={"file": beside})})
+    if card.selection is not None:
+        named = card.selection.suite
+        if named.endswith((".toml", TASKS_SUFFIX)):
+            named = str(folder / Path(named).expanduser())
+        _check_is_whole(file, named)
+        selection = card.selection.model_copy(update={"suite": named})
+        return card.model_copy(update={"selection": selection})
+    return card
+
+
+def _check_is_whole(file: Path, named: str) -> None:
+    """A selection of a selection is refused, so that none can be one of itself."""
+    if named.endswith(TASKS_SUFFIX) or is_recording(named):
+        return
+    other = load_toml(find_named_toml("suite", named, SUITES_FOLDER), SuiteCard)
+    if other.selection is not None:
+        raise DataFileError(
+            f"{file}: {named!r} is a selection itself. Name the suite that it selects from."
+        )
 
 
 def load_split(suite: str, split: str) -> Split:
@@ -290,12 +315,20 @@ def load_split(suite: str, split: str) -> Split:
     card = load_suite_card(suite)
     if split not in card.splits:
         raise unknown_name("split", split, card.splits)
-    stamp: tuple[FileStamp, ...] = ()
+    return _make_split(card.model_dump_json(), split, _stamps(card))
+
+
+def _stamps(card: SuiteCard) -> tuple[FileStamp, ...]:
+    """Of the files that a suite's tasks come from."""
     if card.recorded is not None:
-        stamp = stamps_of(load_recording_card(card.recorded.recording))
+        return stamps_of(load_recording_card(card.recorded.recording))
     if card.text is not None and card.text.file is not None:
-        stamp = file_stamps(Path(card.text.file))
-    return _make_split(card.model_dump_json(), split, stamp)
+        return file_stamps(Path(card.text.file))
+    if card.selection is not None:
+        named = card.selection.suite
+        own = file_stamps(Path(named)) if named.endswith(".toml") else ()
+        return own + _stamps(load_suite_card(named))
+    return ()
 
 
 @lru_cache(maxsize=16)
@@ -319,4 +352,8 @@ def _fresh_split(card: SuiteCard, split: str) -> Split:
         from conductor_gym.tasks.text import text_split
 
         return text_split(card.name, card.text, split)
+    if card.selection is not None:
+        from conductor_gym.tasks.selection import selected_split
+
+        return selected_split(card.name, card.selection, split)
     raise DataFileError(f"suite {card.name!r} holds no queries.")

@@ -20,6 +20,7 @@ from conductor_gym.errors import ConfigError, DataFileError
 from conductor_gym.kernels import OUTCOME_DTYPE
 from conductor_gym.tasks.suite import load_split, load_suite_card
 from conductor_gym.traces.episodes import SIDE_BY_SIDE, Decisions, Episode, play_block
+from conductor_gym.traces.first_pass import first_pass
 from conductor_gym.traces.rows import SUBTASK_NAMES, Row
 from conductor_gym.types import CONTEXT_LEVELS, MICROSECONDS, MISSING, NANO_USD, Status
 from conductor_gym.version import __version__
@@ -71,7 +72,8 @@ class OwnSteps:
         names = self.world.pool.worker_names
         empty = (f"slot {w}" for w in range(len(names), config.max_workers))
         self._workers = {name: w for w, name in enumerate((*names, *empty))}
-        self._indices = _first_pass(config)
+        uids = self.world.data.uids
+        self._indices = {uids[q]: index for q, index in enumerate(first_pass(self._engine))}
 
     def played(self, advance: Callable[[int], None]) -> Iterator[Episode]:
         """Every episode, as the environment shows it.
@@ -255,18 +257,3 @@ def _uids_of_other_splits(config: EnvConfig) -> frozenset[str]:
     names = load_suite_card(config.suite).splits
     others = [load_split(config.suite, name).uids for name in names if name != config.split]
     return frozenset(uid for uids in others for uid in uids)
-
-
-def _first_pass(config: EnvConfig) -> dict[str, int]:
-    """Index in stream 0 at which each query of the split comes first."""
-    engine = Engine(config, SIDE_BY_SIDE)
-    observation = engine.new_observation()
-    uids = engine.world.data.uids
-    found: dict[str, int] = {}
-    for first in range(0, len(uids), SIDE_BY_SIDE):
-        k = min(SIDE_BY_SIDE, len(uids) - first)
-        slots = np.arange(k, dtype=np.int64)
-        engine.start(slots, np.zeros(k, np.int64), first + slots, observation)
-        for slot, query in enumerate(engine.episodes["query"][:k].tolist()):
-            found[uids[query]] = first + slot
-    return found
