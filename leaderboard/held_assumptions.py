@@ -5,9 +5,9 @@ simulated workers under the low, mid and high end of what is assumed, and the sa
 both. Parameters themselves are never compared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -84,7 +84,22 @@ class Held:
         """Plain values, ready for JSON; None for what is not known."""
         values = asdict(self) | {"verdict": self.verdict}
         values["simulated"] = {end: _plain(value) for end, value in self.simulated.items()}
+        values["parameters"] = list(self.parameters)
         return values | {n: _plain(getattr(self, n)) for n in ("recorded", "low", "high")}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """What `as_dict` gave."""
+        rest = {name: value for name, value in values.items() if name != "verdict"}
+        for name in ("recorded", "low", "high"):
+            rest[name] = _number(rest[name])
+        rest["parameters"] = tuple(rest["parameters"])
+        rest["simulated"] = {end: _number(value) for end, value in rest["simulated"].items()}
+        return cls(**rest)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 def _plain(value: float) -> float | None:
@@ -107,7 +122,11 @@ def measures(played: Played) -> list[Measure]:
 
 
 def held(
-    recorded: Played, pool: Pool, splits: Sequence[Split], least: int = SIMULATED_QUERIES
+    recorded: Played,
+    pool: Pool,
+    splits: Sequence[Split],
+    least: int = SIMULATED_QUERIES,
+    uids: Container[str] | None = None,
 ) -> list[Held]:
     """Hold a pool's assumed parameters against recorded calls.
 
@@ -116,6 +135,7 @@ def held(
         pool: A simulated pool of the same workers, fitted to that recording or shaped like it.
         splits: Whose queries are simulated.
         least: Simulated queries under each end.
+        uids: Queries that are recorded, None for all.
 
     Returns:
         For each measure its mean, then each worker, pair or domain.
@@ -129,7 +149,7 @@ def held(
             f"{', '.join(recorded.workers)}: they must be the same, in the same order."
         )
     simulated: dict[Assumptions, Played] = {
-        end: play_simulated(pool, splits, recorded.steps, end, least) for end in ENDS
+        end: play_simulated(pool, splits, recorded.steps, end, least, uids) for end in ENDS
     }
     return compared(recorded, simulated)
 
@@ -145,16 +165,18 @@ def compared(recorded: Played, simulated: dict[Assumptions, Played]) -> list[Hel
     found: list[Held] = []
     ends: dict[Assumptions, float]
     for k, measure in enumerate(measures(recorded)):
-        values, resampled = measure.values(), measure.resampled()
+        values, resampled, rare = measure.values(), measure.resampled(), measure.rare()
         by_end = {end: numbers[k] for end, numbers in made.items()}
         known = np.isfinite(values) & np.isfinite(list(by_end.values())).all(axis=0)
         if len(measure.who) > 1:
             ends = {end: _mean(by_end[end][known]) for end in simulated}
             means = resampled[:, known].mean(axis=1) if known.any() else resampled[:, 0] * np.nan
-            found.append(_held(measure, MEAN, _mean(values[known]), means, ends))
+            least = _together(rare[known])
+            found.append(_held(measure, MEAN, _mean(values[known]), means, least, ends))
         for w, who in enumerate(measure.who):
             ends = {end: float(by_end[end][w]) for end in simulated}
-            found.append(_held(measure, who or MEAN, float(values[w]), resampled[:, w], ends))
+            one = (float(values[w]), resampled[:, w], float(rare[w]))
+            found.append(_held(measure, who or MEAN, *one, ends))
     return found
 
 
@@ -162,8 +184,18 @@ def _mean(values: Array) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
+def _together(rare: Array) -> float:
+    """Least half width of a mean from those of its parts."""
+    return 1.0 / float((1.0 / rare).sum()) if len(rare) and rare.all() else 0.0
+
+
 def _held(
-    measure: Measure, who: str, value: float, resampled: Array, ends: dict[Assumptions, float]
+    measure: Measure,
+    who: str,
+    value: float,
+    resampled: Array,
+    rare: float,
+    ends: dict[Assumptions, float],
 ) -> Held:
-    low, high = around(value, resampled)
+    low, high = around(value, resampled, rare)
     return Held(measure.topic, measure.name, measure.parameters, who, value, low, high, ends)

@@ -11,12 +11,12 @@ from conductor_gym.errors import ConfigError
 from conductor_gym.leaderboard.query_sums import (
     Array,
     Measure,
+    Shares,
     Sums,
     acceptance,
     common_correlation,
     over,
     shared_variance,
-    shares,
 )
 from conductor_gym.leaderboard.scripted_calls import SOLVE, VERIFY, Played
 from conductor_gym.types import Status
@@ -151,7 +151,7 @@ def second_attempts(played: Played) -> Measure:
         ("kappa",),
         played.workers,
         stacked(columns),
-        shares(len(played.workers)),
+        Shares(len(played.workers)),
     )
 
 
@@ -214,7 +214,7 @@ def verdicts(played: Played) -> list[Measure]:
             ("verify_format_failure",),
             played.workers,
             stacked(failures),
-            shares(workers),
+            Shares(workers),
         )
     )
     return made
@@ -275,7 +275,7 @@ def coinciding(played: Played) -> list[Measure]:
         own += [(both & bools(said[:, i] == said[:, j])).sum(axis=1), both.sum(axis=1)]
     where = ("attractor", "tail")
     name = "two workers' wrong answers that are the same"
-    pairs = shares(len(names))
+    pairs = Shares(len(names))
     found = [Measure(WRONG, name, where, tuple(names), stacked(by_pair), pairs)] if names else []
     domains = len(played.domains)
     found.append(
@@ -285,16 +285,16 @@ def coinciding(played: Played) -> list[Measure]:
             where,
             played.domains,
             by_domain.reshape(len(bad), -1),
-            lambda sums: np.sqrt(shares(domains)(sums)),
+            lambda sums: np.sqrt(Shares(domains)(sums)),
         )
     )
     name = "two wrong attempts of one worker that are the same"
-    found.append(Measure(WRONG, name, where, played.workers, stacked(own), shares(workers)))
+    found.append(Measure(WRONG, name, where, played.workers, stacked(own), Shares(workers)))
     if workers > 2:
         three = bools(bad[:, :3].all(axis=1))
         same = three & bools((answer[:, :3] == answer[:, :1]).all(axis=1))
         name = "three workers' wrong answers that are all the same"
-        found.append(Measure(WRONG, name, where, ("",), stacked([same, three]), shares(1)))
+        found.append(Measure(WRONG, name, where, ("",), stacked([same, three]), Shares(1)))
     return found
 
 
@@ -327,7 +327,7 @@ def seen_answers(played: Played) -> list[Measure]:
         "wrong answers of others that are taken over on seeing them",
     )
     return [
-        Measure(CONTEXT, name, ("distraction",), played.workers, table, shares(workers))
+        Measure(CONTEXT, name, ("distraction",), played.workers, table, Shares(workers))
         for name, table in zip(names, sums.reshape(len(sums), len(played.domain), -1), strict=True)
     ]
 

@@ -20,7 +20,7 @@ from conductor_gym.leaderboard.held_measures import (
     stacked,
     wrong,
 )
-from conductor_gym.leaderboard.query_sums import Array, Measure, over, shares
+from conductor_gym.leaderboard.query_sums import Array, Measure, Shares, over
 from conductor_gym.leaderboard.scripted_calls import (
     AGGREGATE,
     CANDIDATES,
@@ -136,7 +136,7 @@ def _by_actor(
         if steps is not None:
             sums[:, actor] += stacked(counted(steps))
     flat = sums.reshape(len(sums), -1)
-    return Measure(REVISIONS, name, parameters, played.workers, flat, shares(workers))
+    return Measure(REVISIONS, name, parameters, played.workers, flat, Shares(workers))
 
 
 def _critique_gain(played: Played) -> Measure:
@@ -154,7 +154,7 @@ def _critique_gain(played: Played) -> Measure:
     name = "revising one's own rejected answer: gain by seeing output and rejection"
     flat = sums.reshape(len(sums), -1)
     which = ("revise_critique", "revise_own")
-    return Measure(REVISIONS, name, which, played.workers, flat, shares(workers))
+    return Measure(REVISIONS, name, which, played.workers, flat, Shares(workers))
 
 
 def _against_solving(played: Played, word: str, which: Callable[[Records], Bools]) -> Measure:
@@ -172,7 +172,7 @@ def _against_solving(played: Played, word: str, which: Callable[[Records], Bools
     name = f"revising another's {word} answer, accuracy beyond solving it oneself"
     flat = sums.reshape(len(sums), -1)
     return Measure(
-        REVISIONS, name, ("revise_same_luck", "revise_seen"), played.workers, flat, shares(workers)
+        REVISIONS, name, ("revise_same_luck", "revise_seen"), played.workers, flat, Shares(workers)
     )
 
 
@@ -220,7 +220,7 @@ def _aggregates(played: Played, among: str, shapes: list[tuple[Shape, ...]]) -> 
     ]
     table.append((f"oracle among {among}, accuracy beyond the aggregate", gains[2]))
     found = [
-        Measure(AGGREGATES, name, which, played.workers, t.reshape(queries, -1), shares(workers))
+        Measure(AGGREGATES, name, which, played.workers, t.reshape(queries, -1), Shares(workers))
         for name, t in table
     ]
     if len(shapes[0]) == 1:

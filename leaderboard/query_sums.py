@@ -52,28 +52,53 @@ class Measure:
         weights = resample_weights(queries, RESAMPLES).astype(np.float64) * queries
         return self.of(weights @ self.sums)
 
+    def rare(self) -> Array:
+        """Least half widths of intervals, float64 [who]: 3 in n of a share, 0 of other numbers.
 
-def around(value: float, resampled: Array) -> tuple[float, float]:
+        What was never seen in n cases may still happen in 3 / n of them; resampling cannot tell.
+        """
+        if not isinstance(self.of, Shares):
+            return np.zeros(len(self.who))
+        return 3.0 / np.maximum(self.of.sizes(self.sums.sum(axis=0)), 1.0)
+
+
+def around(value: float, resampled: Array, rare: float) -> tuple[float, float]:
     """The 95 % interval of a number from what resampling made of it.
 
     Resampled queries repeat, which moves some of these numbers (correlations above all); the
     interval is moved back by the distance of the resampled median.
+
+    Args:
+        value: The number.
+        resampled: float64 [resamples].
+        rare: Least half width, see `Measure.rare`.
     """
     known = resampled[np.isfinite(resampled)]
     if not np.isfinite(value) or len(known) < RESAMPLES // 2:
         return float("nan"), float("nan")
     low, middle, high = np.quantile(known, [0.025, 0.5, 0.975])
-    return value + float(low - middle), value + float(high - middle)
+    below, above = min(float(low - middle), -rare), max(float(high - middle), rare)
+    return value + below, value + above
 
 
-def shares(width: int) -> Sums:
-    """Of `width` pairs of columns (part, whole): part / whole."""
+@dataclass(frozen=True)
+class Shares:
+    """Of `width` pairs of columns (part, size): part / size.
 
-    def of(sums: Array) -> Array:
-        pairs = sums.reshape(*sums.shape[:-1], width, 2)
+    Attributes:
+        width: Number of pairs.
+    """
+
+    width: int
+
+    def __call__(self, sums: Array) -> Array:
+        """The shares, float64 [..., width]."""
+        pairs = sums.reshape(*sums.shape[:-1], self.width, 2)
         return over(pairs[..., 0], pairs[..., 1])
 
-    return of
+    def sizes(self, sums: Array) -> Array:
+        """What they are shares of, float64 [..., width]."""
+        return sums.reshape(*sums.shape[:-1], self.width, 2)[..., 1]
 
 
 def over(part: Array, size: Array) -> Array:

@@ -3,7 +3,7 @@
 What both sides are asked is equal to the call, so that one set of estimators reads both.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +54,7 @@ def play_simulated(
     scripts: Iterable[Script],
     assumptions: Assumptions = "mid",
     least: int = SIMULATED_QUERIES,
+    uids: Container[str] | None = None,
 ) -> Played:
     """Play scripts with simulated workers, under as many keys as give `least` queries.
 
@@ -63,14 +64,18 @@ def play_simulated(
         scripts: What is played.
         assumptions: End of the assumed parameters.
         least: Queries.
+        uids: Queries that are played, None for all. Those with parts or documents never are.
 
     Raises:
-        ConfigError: The pool cannot be simulated on these queries.
+        ConfigError: The pool cannot be simulated on these queries, or there are none.
     """
     scripts = tuple(scripts)
-    size = sum(int(whole(data).sum()) for data in splits)
+    size = sum(int(_kept(data, uids).sum()) for data in splits)
     if size == 0:
-        raise ConfigError("every task of these splits has parts or documents: nothing is played.")
+        raise ConfigError(
+            "no query is left to play: those with parts or documents are left out, and others are "
+            "not among the ones asked for."
+        )
     parts: list[Played] = []
     for key in range(-(-least // size)):
         for data in splits:
@@ -86,24 +91,27 @@ def play_simulated(
                 backend=None if pool.backend == "simulated" else "simulated",
             )
             engine = Engine(config, len(data.uids), join(config, pool, data))
-            parts.append(_play(engine, scripts, _step_all))
+            parts.append(_play(engine, scripts, _kept(data, uids), _step_all))
     return merged(parts)
 
 
-def play_recorded(engine: LiveEngine, scripts: Iterable[Script]) -> Played:
+def play_recorded(
+    engine: LiveEngine, scripts: Iterable[Script], uids: Container[str] | None = None
+) -> Played:
     """Play scripts out of a journal; calls that it does not hold end a script on that query.
 
     Args:
         engine: Over the journal, with one slot for each query of its split.
         scripts: What is played.
+        uids: Queries that are played, None for all. Those with parts or documents never are.
     """
-    return _play(engine, tuple(scripts), _step_told)
+    return _play(engine, tuple(scripts), _kept(engine.world.data, uids), _step_told)
 
 
-def whole(data: Split) -> npt.NDArray[np.bool_]:
-    """Which queries have neither parts nor documents, bool [queries]: others are left out."""
+def _kept(data: Split, uids: Container[str] | None) -> npt.NDArray[np.bool_]:
     rows = data.queries[: len(data.uids)]
-    return (rows["parts"] == 0) & (rows["documents"] == 0)
+    whole = (rows["parts"] == 0) & (rows["documents"] == 0)
+    return whole & np.array([uids is None or uid in uids for uid in data.uids], np.bool_)
 
 
 def merged(parts: Sequence[Played]) -> Played:
@@ -128,31 +136,28 @@ def merged(parts: Sequence[Played]) -> Played:
 def _play(
     engine: Engine,
     scripts: tuple[Script, ...],
+    kept: npt.NDArray[np.bool_],
     step: Callable[[Engine, npt.NDArray[np.int64], npt.NDArray[np.bool_]], None],
 ) -> Played:
     data, n = engine.world.data, engine.n
     slots = np.arange(n, dtype=np.int64)
-    kept = np.zeros(n, np.bool_)
     played: dict[Script, Records] = {}
-    order = slots
     for script in scripts:
-        observation = engine.new_observation()
-        engine.start(slots, np.zeros_like(slots), slots, observation)
-        order = np.argsort(engine.episodes["query"])  # stream 0 passes every query once
-        kept[:] = whole(data)[engine.episodes["query"]]
-        going = kept.copy()
+        engine.start(slots, np.zeros_like(slots), slots, engine.new_observation())
+        queries = engine.episodes["query"]  # stream 0 passes every query once
+        going = kept[queries]
         for action in script:
             step(engine, np.tile(np.array(action, np.int64), (n, 1)), going)
         rows = np.zeros((n, len(script)), STEP_DTYPE)
         rows[:] = engine.state.steps[:, : len(script)]
         rows["status"][np.arange(len(script)) >= engine.episodes["steps"][:, None]] = NOT_PLAYED
         rows["status"][rows["rule"] != 0] = NOT_PLAYED
-        played[script] = rows[order][whole(data)]
-    return Played(data.domains, data.domain[whole(data)], engine.world.pool.worker_names, played)
+        played[script] = rows[np.argsort(queries)][kept]
+    return Played(data.domains, data.domain[kept], engine.world.pool.worker_names, played)
 
 
 def _step_all(engine: Engine, actions: npt.NDArray[np.int64], going: npt.NDArray[np.bool_]) -> None:
-    del going  # queries with parts or documents cost nothing here
+    del going  # simulating the others too costs nothing
     engine.step(actions, engine.new_observation())
 
 
