@@ -159,9 +159,23 @@ def compared(recorded: Played, simulated: dict[Assumptions, Played]) -> list[Hel
 
     Args:
         recorded: Out of a journal.
-        simulated: The same scripts by end of the assumed parameters.
+        simulated: The same scripts by end of the assumed parameters, on the recorded queries under
+            one key after the other.
+
+    Raises:
+        ConfigError: The simulated queries are not the recorded ones several times.
     """
-    made = {end: [m.values() for m in measures(played)] for end, played in simulated.items()}
+    size = len(recorded.domain)
+    for played in simulated.values():
+        if size == 0 or len(played.domain) % size:
+            raise ConfigError(
+                f"{len(played.domain):,} simulated queries are not {size:,} recorded ones a whole "
+                "number of times."
+            )
+    made = {
+        end: [m.mean_over_blocks(size) for m in measures(played)]
+        for end, played in simulated.items()
+    }
     found: list[Held] = []
     ends: dict[Assumptions, float]
     for k, measure in enumerate(measures(recorded)):

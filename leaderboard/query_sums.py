@@ -19,7 +19,7 @@ LEAST = 10.0
 """Observations below which a number is not given."""
 LARGEST = 0.98
 """Correlations are looked for in [-0.98, 0.98]."""
-_HALVINGS = 20
+_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,14 @@ class Measure:
     def values(self) -> Array:
         """The numbers over all queries, float64 [who]."""
         return self.of(self.sums.sum(axis=0)[None])[0]
+
+    def mean_over_blocks(self, queries: int) -> Array:
+        """The numbers of blocks of so many queries, averaged, float64 [who].
+
+        What an estimator is off by at that number of queries is then in them too.
+        """
+        blocks = self.sums.reshape(-1, queries, self.sums.shape[1]).sum(axis=1)
+        return known_mean(self.of(blocks))
 
     def resampled(self) -> Array:
         """The numbers over queries drawn with replacement, float64 [resamples, who]."""
@@ -79,6 +87,14 @@ def around(value: float, resampled: Array, rare: float) -> tuple[float, float]:
     low, middle, high = np.quantile(known, [0.025, 0.5, 0.975])
     below, above = min(float(low - middle), -rare), max(float(high - middle), rare)
     return value + below, value + above
+
+
+def known_mean(values: Array) -> Array:
+    """Mean along the first axis of what is not NaN; NaN where nothing is."""
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    count = known.sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 @dataclass(frozen=True)
@@ -150,13 +166,23 @@ def common_correlation(sums: Array) -> Array:
     h, k = (_probit(np.clip(share, 0.5 / n, 1.0 - 0.5 / n)) for share in (p, q))
     at_zero = both_below(h, k, np.zeros_like(h))
     low, high = np.full(excess.shape, -LARGEST), np.full(excess.shape, LARGEST)
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (low + high)
-        made = both_below(h, k, np.broadcast_to(middle[..., None], h.shape)) - at_zero
-        less = np.where(used, n * made, 0.0).sum(axis=-1) < excess
-        low, high = np.where(less, middle, low), np.where(less, high, middle)
+    found = np.zeros(excess.shape)
+    for _ in range(_STEPS):  # Newton's, halving where it would leave what is known
+        made = both_below(h, k, np.broadcast_to(found[..., None], h.shape)) - at_zero
+        off = np.where(used, n * made, 0.0).sum(axis=-1) - excess
+        low, high = np.where(off < 0, found, low), np.where(off < 0, high, found)
+        slope = np.where(used, n * _density(h, k, found[..., None]), 0.0).sum(axis=-1)
+        step = found - off / np.maximum(slope, 1e-9)
+        found = np.where((step >= low) & (step <= high), step, 0.5 * (low + high))
     enough = np.where(used, size, 0.0).sum(axis=-1) >= LEAST
-    return np.where(enough, 0.5 * (low + high), np.nan)
+    return np.where(enough, found, np.nan)
+
+
+def _density(h: Array, k: Array, correlation: Array) -> Array:
+    """Of two standard normals of this correlation."""
+    rest = 1.0 - correlation**2
+    height = np.exp(-(h * h - 2.0 * correlation * h * k + k * k) / (2.0 * rest))
+    return np.asarray(height / (2.0 * np.pi * np.sqrt(rest)), np.float64)
 
 
 def shared_variance(correlations: Array) -> Array:
