@@ -49,6 +49,14 @@ def write_page(found: dict[str, Any], page: Path) -> list[Path]:
         lines += _tables(found["tables"], figure.name)
     if "random_pools" in found:
         lines += _random_pools(found["random_pools"])
+    if "held" in found:
+        from conductor_gym.leaderboard.held_assumptions import Held
+        from conductor_gym.leaderboard.held_page import picture, section
+
+        figure = page.with_name(f"{page.stem}-held.png")
+        picture([Held.from_dict(row) for row in found["held"]["rows"]], figure)
+        written.append(figure)
+        lines += section(found["held"], figure.name)
     if "paper" in found:
         from conductor_gym.leaderboard.predictions import draw_predictions
 

@@ -60,7 +60,8 @@ def hold_track(
     asked = list(calls(journal_path(pool)))
     uids = {call.uid for call in asked}
     attempts = 1 + max((call.attempt for call in asked if call.is_single), default=0)
-    splits = [load_split(card.suite, name) for name in load_suite_card(card.suite).splits]
+    names = {call.about.get("split") for call in asked}
+    splits = [load_split(card.suite, n) for n in load_suite_card(card.suite).splits if n in names]
     splits = [data for data in splits if not uids.isdisjoint(data.uids)]
     if not splits:
         raise ConfigError(
