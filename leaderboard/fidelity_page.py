@@ -57,6 +57,13 @@ def write_page(found: dict[str, Any], page: Path) -> list[Path]:
         picture([Held.from_dict(row) for row in found["held"]["rows"]], figure)
         written.append(figure)
         lines += section(found["held"], figure.name)
+    if "carried" in found:
+        from conductor_gym.leaderboard import ranking_carry, slopes
+
+        figure = page.with_name(f"{page.stem}-carried.png")
+        slopes.plot_carried(found["carried"], figure)
+        written.append(figure)
+        lines += ranking_carry.section(found["carried"], figure.name)
     if "paper" in found:
         from conductor_gym.leaderboard.predictions import draw_predictions
 

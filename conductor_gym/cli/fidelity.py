@@ -42,6 +42,13 @@ def fidelity(
             "names a journal and was fitted to it."
         ),
     ] = None,
+    order_from: Annotated[
+        str | None,
+        typer.Option(
+            help="Also compare the order of agents on this simulated track with that on the track "
+            "of --held, from their files under results/."
+        ),
+    ] = None,
     published: Annotated[
         Path | None,
         typer.Option(
@@ -72,11 +79,12 @@ def fidelity(
     command += [f"--workers {workers}"] if workers else []
     command += [f"--random-pools {random_pools}"] if random_pools else []
     command += [f"--held {held}"] if held else []
+    command += [f"--order-from {order_from}"] if order_from else []
     found: dict[str, Any] = {"command": " ".join(command), "tables": {}, "not_here": []}
     console = messages()
     fitted = None
     names = table or []
-    if pool == ASSUMED and held is None:
+    if held is None and (pool == ASSUMED or order_from is not None):
         raise ConfigError("name the track whose live calls are held against: --held TRACK.")
     if pool is not None and pool not in (PAPER, ASSUMED):
         fitted = load_pool(pool)
@@ -115,6 +123,10 @@ def fidelity(
 
         with console.status(f"{held}: reading") as status:
             found["held"] = hold_track(held, report=status.update)
+    if held is not None and order_from is not None:
+        from conductor_gym.leaderboard.ranking_carry import carried_tracks
+
+        found["carried"] = carried_tracks(order_from, held, Path("results")).as_dict()
     if page is not None:
         from conductor_gym.leaderboard.fidelity_page import write_page
 
@@ -140,6 +152,13 @@ def _show(found: dict[str, Any]) -> None:
         _show_random_pools(console, found["random_pools"])
     if "held" in found:
         _show_held(console, found["held"])
+    if "carried" in found:
+        order = found["carried"]
+        console.print(
+            f"order of {len(order['agents'])} agents on {escape(order['simulated'])} and "
+            f"{escape(order['recorded'])}: tau {order['tau']:.2f}, "
+            f"{len(order['reversed_pairs'])} of {order['pairs']} pairs reversed beyond chance\n"
+        )
     if "paper" in found:
         _show_paper(console, found["paper"])
 
