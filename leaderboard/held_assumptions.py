@@ -21,7 +21,7 @@ from conductor_gym.leaderboard.held_measures import (
     seen_answers,
     verdicts,
 )
-from conductor_gym.leaderboard.held_revisions import aggregates, revisions
+from conductor_gym.leaderboard.held_revisions import aggregates, lengths, revisions
 from conductor_gym.leaderboard.query_sums import Array, Measure, around
 from conductor_gym.leaderboard.scripted_calls import SIMULATED_QUERIES, Played, play_simulated
 from conductor_gym.tasks.suite import Split
@@ -118,6 +118,7 @@ def measures(played: Played) -> list[Measure]:
         *coinciding(played),
         *seen_answers(played),
         *confidence(played),
+        *lengths(played),
     ]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from conductor_gym.errors import MissingExtraError
 from conductor_gym.leaderboard.held_assumptions import ENDS, MEAN, Held
+from conductor_gym.workers.pool import ModelCard
 
 SIMULATED, AGREES, DIFFERS, UNKNOWN = "#3b6fb6", "#4c9a5f", "#c23b3b", "#999999"
 WORDS = {
@@ -116,6 +117,8 @@ def section(found: dict[str, Any], figure: str) -> list[str]:
         "",
         by_parameter(rows),
         "",
+        f"No call of this recording tells about {', '.join(_untouched(rows))}.",
+        "",
         "<details><summary>By worker</summary>",
         "",
         by_worker(rows, workers),
@@ -172,6 +175,13 @@ def _draw_topic(axes: Any, rows: list[Held]) -> None:
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.tick_params(axis="x", labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _untouched(found: Sequence[Held]) -> list[str]:
+    """Assumed parameters of acting on answers that no number depends on."""
+    touched = {name for row in found for name in row.parameters}
+    fitted = {"difficulty_skew", "r2_delta", "r2_eta", "token_sigma"}
+    return [f"`{name}`" for name in ModelCard.model_fields if name not in touched | fitted]
 
 
 def _means(found: Sequence[Held]) -> list[Held]:

@@ -1,4 +1,4 @@
-"""What played scripts tell about acting on answers: revising and aggregating them."""
+"""What played scripts tell about acting on answers: revising, aggregating, and their length."""
 
 from collections.abc import Callable
 from itertools import product
@@ -30,7 +30,7 @@ from conductor_gym.leaderboard.scripted_calls import (
     Played,
 )
 
-REVISIONS, AGGREGATES = "Revisions", "Aggregates"
+REVISIONS, AGGREGATES, LENGTHS = "Revisions", "Aggregates", "Length"
 Wanted = Callable[[int, int], Shape | None]
 """The script of a writer and an actor, None where they have none."""
 Counted = Callable[[Records], tuple[Column, Bools]]
@@ -171,9 +171,7 @@ def _against_solving(played: Played, word: str, which: Callable[[Records], Bools
         sums[:, actor] += stacked([change * asked, asked])
     name = f"revising another's {word} answer, accuracy beyond solving it oneself"
     flat = sums.reshape(len(sums), -1)
-    return Measure(
-        REVISIONS, name, ("revise_same_luck", "revise_seen"), played.workers, flat, Shares(workers)
-    )
+    return Measure(REVISIONS, name, ("revise_same_luck",), played.workers, flat, Shares(workers))
 
 
 def aggregates(played: Played) -> list[Measure]:
@@ -256,3 +254,34 @@ def _beyond_best(played: Played, shapes: list[Shape], parameters: tuple[str, ...
     name = "aggregate of the workers' answers, accuracy beyond the best worker"
     flat_sums = sums.reshape(len(sums), -1)
     return Measure(AGGREGATES, name, parameters, played.workers, flat_sums, of)
+
+
+def lengths(played: Played) -> list[Measure]:
+    """Output tokens of acting on answers, relative to a worker's own first solves."""
+    return [
+        _length(played, "verdict", VERIFY, "verify_tokens"),
+        _length(played, "revision", REVISE, "revise_tokens"),
+        _length(played, "aggregate", AGGREGATE, "aggregate_tokens"),
+    ]
+
+
+def _length(played: Played, word: str, subtask: int, parameter: str) -> Measure:
+    workers = len(played.workers)
+    sums = np.zeros((len(played.domain), workers, 4))
+    for script, steps in played.steps.items():
+        for t, (worker, code, _) in enumerate(script):
+            if code == subtask:
+                said = came(steps)[:, t]
+                sums[:, worker, :2] += stacked([steps["tokens_out"][:, t] * said, said])
+    for worker in range(workers):
+        first = attempts(played, worker)[:, :1]
+        said = came(first)[:, 0]
+        sums[:, worker, 2:] = stacked([first["tokens_out"][:, 0] * said, said])
+
+    def of(flat: Array) -> Array:
+        table = flat.reshape(*flat.shape[:-1], workers, 4)
+        act, solve = over(table[..., 0], table[..., 1]), over(table[..., 2], table[..., 3])
+        return act / solve
+
+    name = f"output tokens of a {word} relative to a solve"
+    return Measure(LENGTHS, name, (parameter,), played.workers, sums.reshape(len(sums), -1), of)

@@ -126,6 +126,14 @@ def test_an_estimate_rises_with_its_parameter(parameter: str, low: float, high: 
     assert mean(played(**{parameter: high}), name) > mean(played(**{parameter: low}), name) + 0.05
 
 
+@pytest.mark.parametrize("subtask", ["verify", "revise", "aggregate"])
+def test_relative_lengths_are_recovered(subtask: str):
+    words = {"verify": "verdict", "revise": "revision", "aggregate": "aggregate"}
+    name = f"output tokens of a {words[subtask]} relative to a solve"
+    for factor in (0.3, 0.6):  # the cap cuts longer ones
+        assert mean(played(**{f"{subtask}_tokens": factor}), name) == pytest.approx(factor, rel=0.2)
+
+
 @cache
 def ends() -> dict[Assumptions, Played]:
     """The simulated side, in blocks that can be divided."""
