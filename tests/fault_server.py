@@ -61,7 +61,9 @@ class FaultServer:
         app = web.Application(client_max_size=2**24)
         app.router.add_post("/{fault}/{times}/v1/chat/completions", self._chat)
         app.router.add_get("/{fault}/{times}/v1/models", self._models)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+        runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
+        )
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", self._port, backlog=2048)
         await site.start()
@@ -121,7 +123,9 @@ class FaultServer:
             case "busy-seconds":
                 return _error(429, "slow down", {"Retry-After": "0.3"})
             case "busy-date":
-                return _error(429, "slow down", {"Retry-After": formatdate(time.time() + 1, usegmt=True)})
+                return _error(
+                    429, "slow down", {"Retry-After": formatdate(time.time() + 1, usegmt=True)}
+                )
             case "busy-hour":
                 return _error(429, "slow down", {"Retry-After": "3600"})
             case "no-money":
@@ -147,7 +151,9 @@ class FaultServer:
             case "no-choices":
                 return web.json_response({"object": "chat.completion", "choices": []})
             case "no-content":
-                return web.json_response(self.reply(asked, choices=[{"message": {"content": None}}]))
+                return web.json_response(
+                    self.reply(asked, choices=[{"message": {"content": None}}])
+                )
             case "thought-too-long":
                 choice = {"message": {"content": None}, "finish_reason": "length"}
                 return web.json_response(self.reply(asked, choices=[choice]))
@@ -173,7 +179,9 @@ class FaultServer:
                 choice = {"message": {"content": None, "refusal": "I will not"}}
                 return web.json_response(self.reply(asked, choices=[choice]))
             case "policy":
-                return _error(400, "flagged by our content management policy", code="content_filter")
+                return _error(
+                    400, "flagged by our content management policy", code="content_filter"
+                )
             case "too-long":
                 return _error(400, "This model's maximum context length is 2048 tokens.")
             case "bad-field":

@@ -1,5 +1,8 @@
 """Calls for the tests of the journal, and a journal that holds some."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from conductor_gym.live.journal import Journal
@@ -51,3 +54,21 @@ def write_journal(path: Path, calls: int) -> Path:
             outcome = {"status": "ok", "answer": i + 1, "confidence": 0.8, "verdict": -1}
             journal.graded(asked.key, outcome | {"score": float(i % 3 > 0)})
     return path
+
+
+def run_python(code: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a process of its own that can import this package and this module."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *words],
+        env=paths(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def paths() -> dict[str, str]:
+    """This environment, in which Python finds this package and the tests' modules."""
+    here = Path(__file__).parent
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(here.parent), str(here)])}

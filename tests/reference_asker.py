@@ -22,8 +22,8 @@ from conductor_gym.world import make_world
 WORKERS = ("small", "middle", "large")
 
 
-def live_pool(folder: Path, workers: tuple[str, ...] = WORKERS) -> str:
-    """Path of a live pool whose workers stand at an address where nobody answers."""
+def live_pool(folder: Path, base_url: str = "http://127.0.0.1:9/v1", model: str = "nobody") -> str:
+    """Path of a live pool of three workers; where nobody answers unless a server is named."""
     cards = [
         {
             "uid": name,
@@ -33,9 +33,9 @@ def live_pool(folder: Path, workers: tuple[str, ...] = WORKERS) -> str:
             "window": 8192,
             "source": "assumed",
             "note": "for tests",
-            "live": {"client": "openai", "model": name, "base_url": "http://127.0.0.1:9/v1"},
+            "live": {"client": "openai", "model": model, "base_url": base_url},
         }
-        for i, name in enumerate(workers)
+        for i, name in enumerate(WORKERS)
     ]
     card = {
         "name": "trio",

@@ -9,13 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from journal_calls import HEADER, reply, request
+from journal_calls import HEADER, paths, reply, request
 
 from conductor_gym.live.journal import Journal
 from conductor_gym.live.journal_read import load_journal
 
 KILLS = 20
-TESTS = Path(__file__).parent
 WRITERS = """
 import os, sys
 from journal_calls import HEADER, reply, request
@@ -56,10 +55,9 @@ def test_a_writer_killed_at_random_moments_loses_nothing_it_acknowledged(tmp_pat
     path, told = tmp_path / "run.jsonl", tmp_path / "told"
     told.touch()
     moments = random.Random(7)
-    where = os.pathsep.join([str(TESTS.parent), str(TESTS)])
     with subprocess.Popen(
         [sys.executable, "-c", WRITERS, str(path), str(told)],
-        env={**os.environ, "PYTHONPATH": where},
+        env=paths(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

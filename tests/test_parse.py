@@ -70,10 +70,12 @@ def as_asked(task: Task) -> str:
 
 @pytest.fixture(scope="module")
 def tasks() -> list[Task]:
-    """A task of every kind in core-v1: family and level of every domain."""
+    """A task of every kind in core-v1, family and level of every domain; of code every third."""
     everything = load_split("core-v1", "dev").tasks
     kinds = itertools.groupby(everything, lambda task: task.uid.rsplit("/", 1)[0])
-    return [next(group) for _, group in kinds]
+    firsts = [next(group) for _, group in kinds]
+    code = [task for task in firsts if task.domain == "code"]
+    return [task for task in firsts if task.domain != "code"] + code[::3]
 
 
 def test_a_reference_written_as_the_prompt_asks_is_graded_right(tasks: list[Task]):
@@ -169,6 +171,9 @@ def test_confidence(said: str, confidence: float):
         ("Verdict: <correct or wrong>", -1),
         ("Verdict: correct / wrong", -1),
         ("Verdict: unsure", -1),
+        ("Verdict: partially correct", 0),
+        ("Verdict: I cannot call it correct", 0),
+        ("Verdict: it isn't right", 0),
         ("It is correct, I believe.", -1),
         ("APPROVED", -1),
         ("> Verdict: correct", -1),
@@ -203,10 +208,15 @@ def test_only_the_replys_own_last_verdict_counts(text: str, verdict: int):
         ("number", "</think>\nAnswer: 42", "42"),
         ("number", "<thinking>Answer: 1</thinking>Two.\nAnswer: 42", "42"),
         ("number", "Answer:\r\n42\r\nConfidence: 50%\r\n", "42"),
+        ("number", "Answer: **Answer:** 42", "42"),
         ("choice", "Answer: (b) four", "B"),
         ("choice", "Answer: C", "C"),
         ("choice", "Answer: a dog", "a dog"),
         ("exact", "Answer: `Magda Arslan`.", "Magda Arslan"),
+        ("exact", 'Answer: "Magda Arslan"', "Magda Arslan"),
+        ("reasoning-gym", "Answer: r = 3", "3"),
+        ("reasoning-gym", "Answer: A=4,F=1", "A=4,F=1"),
+        ("complex", "Answer: z = -3.0 + 2i", "-3.0 + 2i"),
         ("items", "Answer:\n- pump\n- gate\nConfidence: 80%", "- pump\n- gate"),
         ("reasoning-gym", "Answer:\n1 2\n\n2 1\nConfidence: 80%", "1 2\n\n2 1"),
         ("reasoning-gym", "Answer: 1 2\n2 1\n\nThat is all.", "1 2\n2 1"),
@@ -217,6 +227,7 @@ def test_only_the_replys_own_last_verdict_counts(text: str, verdict: int):
             "**Bold.**\nAnswer: me.",
         ),
         ("constraints", "A story about confidence: it ends.", "A story about confidence: it ends."),
+        ("python-tests", "```python\nx = 1\nConfidence: 9%\n```", "x = 1"),
         ("python-tests", "It is:\n```python\nanswer: int = 1\n```\nDone.", "answer: int = 1"),
         (
             "python-tests",
@@ -236,6 +247,9 @@ def test_what_is_taken_for_the_answer(verifier: str, text: str, answer: str):
         ("number", "Answer: <answer>\nConfidence: <0 to 100>%"),
         ("number", "Answer: ...\nConfidence: 90%"),
         ("number", "Confidence: 90%"),
+        ("number", "I am not sure."),
+        ("choice", "Both of them, I think."),
+        ("complex", "It has no solution."),
         ("choice", "Answer: <letter>"),
         ("python-tests", "Answer:\n```python\n<code>\n```"),
         ("python-tests", "I cannot write code."),
@@ -246,6 +260,11 @@ def test_what_is_taken_for_the_answer(verifier: str, text: str, answer: str):
 )
 def test_what_is_no_answer_is_malformed(verifier: str, text: str):
     assert parse_reply(Subtask.SOLVE, text, verifier, 2) == MALFORMED
+
+
+def test_remarks_after_the_last_part_are_none_of_it():
+    said = "Part 1: 4\nPart 2: No\n**Confidence:** 80%\nExplanation: I counted."
+    assert parse_reply(Subtask.SOLVE, said, "parts", 2).answer == "Part 1: 4\nPart 2: No"
 
 
 def test_a_plan_names_every_part_once():

@@ -26,7 +26,7 @@ from conductor_gym.tasks.verifiers import VERIFIERS
 from conductor_gym.types import Status, Subtask
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "prompts.md"
-SHOWN = {"1": "fill in"}
+SHOWN = {"1": "0f098c0581adb7c0"}
 """BLAKE2b of all examples on the page, by version of the prompts."""
 
 PAID = tuple(s for s in Subtask if s not in (Subtask.VOTE, Subtask.SUBMIT))
@@ -145,14 +145,13 @@ def test_a_task_may_hold_what_looks_like_a_field_of_the_prompts():
     assert text in user_text(Asked(Subtask.VERIFY, "2 + 3?", "number", answer=text))
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "condense"])
 def test_a_reply_that_repeats_the_prompts_form_is_malformed(name: str):
     call = EXAMPLES[name]
-    if call.subtask == Subtask.CONDENSE:
-        pytest.skip("notes have no form")
-    form = user_text(call).rpartition("\n\n")[2].split("\n", 2)[2]
-    parsed = parse_reply(call.subtask, form, call.verifier, call.parts)
-    assert parsed.status == Status.MALFORMED, form
+    instruction = user_text(call).rpartition("\n\n")[2]
+    for said in (instruction, f"{instruction}\nConfidence: 90%"):
+        parsed = parse_reply(call.subtask, said, call.verifier, call.parts)
+        assert parsed.status == Status.MALFORMED, said
 
 
 def test_texts_change_with_their_version_only():

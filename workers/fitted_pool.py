@@ -138,7 +138,9 @@ def _loadings(fitted: Fitted, names: tuple[str, ...], domains: tuple[str, ...]) 
 def _workers(name: str, cards: tuple[WorkerCard, ...], fitted: Fitted) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for w, card in enumerate(cards):
-        row = card.model_dump(exclude_none=True) | {"uid": f"{name}/{card.name}"}
+        row = card.model_dump(exclude_none=True)
+        if card.live is None:  # what a live worker said hangs on its uid
+            row["uid"] = f"{name}/{card.name}"
         if fitted.latency is not None:
             row |= {
                 "tokens_per_second": round(float(fitted.latency.tokens_per_second[w]), 3),
@@ -217,6 +219,8 @@ def fitted_pool(
         "domains": _domains(fitted, domains, origin),
         "workers": _workers(name, recorded.workers, fitted),
         "fitted_on": fitted_on.model_dump(),
+        "limits": {who: limit.model_dump() for who, limit in recorded.limits.items()},
+        "journal": recorded.journal,
     }
     if failures.any():
         values["format_failure"]["exceptions"] = {

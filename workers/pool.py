@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -11,6 +11,7 @@ from conductor_gym.recordings.detect import is_recording
 from conductor_gym.types import Assumptions, Backend
 from conductor_gym.workers.endpoint import Endpoint, ProviderLimits
 from conductor_gym.workers.fitted_sections import FittedOn, LoadingTable, Source, TextTable
+from conductor_gym.workers.prices import list_price
 
 POOLS_FOLDER = Path(__file__).with_name("pools")
 
@@ -89,6 +90,8 @@ class WorkerCard(StrictModel):
         uid: Immutable; all of the worker's luck hangs on it.
         name: For people; may change.
         usd_per_m_input: USD per million input tokens. No default: an unpriced worker is an error.
+            Only for a worker that LiteLLM reaches both prices may be left out: then they are those
+            of its table, and `note` says so.
         usd_per_m_output: USD per million output tokens.
         window: Context window in tokens.
         tokens_per_second: Decode speed, None where nothing is known.
@@ -112,6 +115,24 @@ class WorkerCard(StrictModel):
     source: Source
     note: str
     live: Endpoint | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _price(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        card = cast(dict[str, Any], given)
+        live = card.get("live")
+        endpoint = cast(dict[str, Any], live) if isinstance(live, dict) else {}
+        stated = {"usd_per_m_input", "usd_per_m_output"} & card.keys()
+        if stated or endpoint.get("client") != "litellm":
+            return card
+        price = list_price(str(endpoint.get("model")))
+        return card | {
+            "usd_per_m_input": price.usd_per_m_input,
+            "usd_per_m_output": price.usd_per_m_output,
+            "note": "; ".join(str(n) for n in (card.get("note"), price.note) if n),
+        }
 
 
 class AccuracyTable(StrictModel):

@@ -13,8 +13,10 @@ from conductor_gym.cli.fidelity import fidelity
 from conductor_gym.cli.fit import fit
 from conductor_gym.cli.lists import list_
 from conductor_gym.cli.play import play
+from conductor_gym.cli.record import record
 from conductor_gym.cli.report import report
 from conductor_gym.cli.run import run
+from conductor_gym.cli.select import select
 from conductor_gym.cli.trace import trace
 from conductor_gym.cli.train import train
 from conductor_gym.errors import ConductorError
@@ -27,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (play, run, train, report, trace, fetch, benchmark, fit, fidelity):
+for command in (play, run, train, report, trace, fetch, benchmark, fit, fidelity, record, select):
     app.command()(command)
 app.command("list")(list_)
 

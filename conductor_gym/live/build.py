@@ -26,6 +26,7 @@ def make_dispatcher(
     concurrent: int = 64,
     spent: int = 0,
     tokens: Mapping[str, Tokens] | None = None,
+    unanswered: Mapping[str, int] | None = None,
 ) -> Dispatcher:
     """Make a dispatcher for the workers of a live pool. Nothing is sent.
 
@@ -37,6 +38,7 @@ def make_dispatcher(
         concurrent: Calls at the same time to a provider whose `limits` the pool does not state.
         spent: nano-USD that the journal holds.
         tokens: By worker uid, for replies that do not state their tokens.
+        unanswered: nano-USD by key that `spent` counts for calls without a reply.
 
     Raises:
         ConfigError: A worker without `live` section, a missing key, a wrong base URL or ceiling.
@@ -74,7 +76,7 @@ def make_dispatcher(
             None if tokens is None else tokens.get(card.uid),
         )
     ceiling = None if ceiling_usd is None else round(ceiling_usd * NANO_USD)
-    return Dispatcher(lanes, log, Spending(ceiling, spent))
+    return Dispatcher(lanes, log, Spending(ceiling, spent), unanswered=unanswered)
 
 
 def make_client(worker: str, endpoint: Endpoint) -> Client:

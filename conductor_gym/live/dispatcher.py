@@ -63,6 +63,7 @@ class Dispatcher:
         spending: Spending,
         backoff: Backoff | None = None,
         seed: int | None = None,
+        unanswered: Mapping[str, int] | None = None,
     ) -> None:
         """Prepare; nothing is sent.
 
@@ -70,6 +71,8 @@ class Dispatcher:
             workers: Lane by the worker's uid.
             journal: Where calls stand before their replies are used; None: nowhere.
             spending: The ceiling.
+            unanswered: nano-USD by key that `spending` counts for calls which an earlier run sent
+                and whose replies it did not live to see. Asked again, they are the same call.
             backoff: How attempts of a call are spaced.
             seed: Of the jitter between attempts; None: from the operating system.
         """
@@ -78,6 +81,7 @@ class Dispatcher:
         self._spending = spending
         self._backoff = backoff or Backoff()
         self._random = Random(seed)
+        self._unanswered = dict(unanswered or {})
         self._flying: dict[str, asyncio.Future[ChatReply | None]] = {}
         self._meter = Meter()
         self._moved = asyncio.Event()
@@ -124,11 +128,15 @@ class Dispatcher:
         """Ask every endpoint that can be asked whether calls will work, before money is spent.
 
         Raises:
-            ConfigError: An endpoint is unreachable, refuses the key or lacks the model.
+            ConfigError: An endpoint is unreachable, refuses the key or lacks the model. All clients
+                are closed then.
         """
-        for lane in self._lanes.values():
-            if isinstance(lane.client, Checked):
-                await lane.client.preflight()
+        clients = [lane.client for lane in self._lanes.values()]
+        try:
+            await asyncio.gather(*(c.preflight() for c in clients if isinstance(c, Checked)))
+        except BaseException:
+            await self.close()
+            raise
 
     def progress(self) -> Progress:
         """How far the calls are."""
@@ -157,6 +165,7 @@ class Dispatcher:
         last_hope = self._all_open()
         told = False
         try:
+            self._spending.settle(0, -self._unanswered.pop(request.key, 0))
             await self._spending.reserve(worst_cost)
             call = Call(lane, request, worst_cost, self._spending, self._backoff, self._random)
             self._meter.in_flight += 1
@@ -174,6 +183,9 @@ class Dispatcher:
             except (ConfigError, WorkersDownError):
                 if self._journal is not None and call.cost == 0:
                     self._journal.dropped(request)
+                raise
+            except asyncio.CancelledError:
+                self._unanswered[request.key] = call.cost
                 raise
             finally:
                 self._meter.in_flight -= 1

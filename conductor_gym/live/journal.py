@@ -119,6 +119,12 @@ class Journal:
         with self._lock:
             return tuple(self._worst)
 
+    @property
+    def unanswered_costs(self) -> dict[str, int]:
+        """nano-USD that `spent` counts for each of them: its worst price."""
+        with self._lock:
+            return dict(self._worst)
+
     def reply_to(self, key: str) -> ChatReply | None:
         """The reply to an equal request, of this run or an earlier one."""
         return self._replies.get(key)

@@ -118,6 +118,7 @@ def open_live(config: EnvConfig, n: int, options: LiveOptions) -> LiveEngine:
             options.concurrent,
             journal.spent,
             tokens,
+            journal.unanswered_costs,
         )
         background.run(dispatcher.preflight())
     except BaseException:

@@ -38,11 +38,16 @@ def read_completion(body: bytes, asked: str, answers_as: tuple[str, ...]) -> Com
     reply = _object(body)
     if reply is None:
         raise CallError(Status.MALFORMED, f"not a JSON object: {short(body)}", retry=True)
+    return read_reply(reply, asked, answers_as)
+
+
+def read_reply(reply: Mapping[str, Any], asked: str, answers_as: tuple[str, ...]) -> Completion:
+    """Read a reply in OpenAI's form; see `read_completion`."""
     used = _fields(reply.get("usage"))
     tokens_in, tokens_out = _tokens(used, "prompt_tokens"), _tokens(used, "completion_tokens")
     billed = None if tokens_in is None and tokens_out is None else (tokens_in or 0, tokens_out or 0)
     if reply.get("error"):
-        detail = f"an error in place of a reply: {short(body)}"
+        detail = f"an error in place of a reply: {short(str(reply['error']))}"
         raise CallError(Status.UNAVAILABLE, detail, retry=True, usage=billed)
     name = reply.get("model")
     if isinstance(name, str) and name and name not in answers_as and not name.startswith(asked):
@@ -52,13 +57,16 @@ def read_completion(body: bytes, asked: str, answers_as: tuple[str, ...]) -> Com
     choice = _fields(cast(list[Any], choices)[0]) if isinstance(choices, list) and choices else {}
     message = _fields(choice.get("message"))
     ended = choice.get("finish_reason")
-    if ended == "content_filter" or message.get("refusal"):
+    refusal = message.get("refusal") or _fields(message.get("provider_specific_fields")).get(
+        "refusal"
+    )
+    if ended == "content_filter" or refusal:
         return Completion("", tokens_in, tokens_out, refused=True)
     text = _text(message.get("content"))
     if text is None:
         # A model that thinks may use up all its tokens before it says anything.
         if ended != "length":
-            detail = f"a reply without content: {short(body)}"
+            detail = f"a reply without content: {short(str(reply))}"
             raise CallError(Status.MALFORMED, detail, retry=True, usage=billed)
         text = ""
     return Completion(text, tokens_in, tokens_out)
@@ -154,8 +162,9 @@ def _fields(value: object) -> dict[str, Any]:
 
 
 def _tokens(used: dict[str, Any], name: str) -> int | None:
+    """A count that the reply states; 0 is what servers and libraries fill in for unknown."""
     number = used.get(name)
-    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+    if isinstance(number, bool) or not isinstance(number, int) or number <= 0:
         return None
     return number
 

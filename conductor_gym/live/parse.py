@@ -8,10 +8,10 @@ The rules, for people who wonder why a reply was malformed:
 - Code is the block that the verifier takes. Parts begin at the last heading ``Part 1:`` and must
   be complete.
 - Without the line, a ``\boxed{}``, a last sentence "the answer is ..." or a whole reply of at most
-  `SHORT` characters is the answer. Anything longer is malformed: no guess is made.
+  `SHORT` characters is the answer, if the verifier can read it. Anything longer is malformed.
 - A verdict is the reply's own last line ``Verdict:``. Code blocks, quoted lines and fenced material
   do not count, and a line that says both or neither is malformed.
-- A reply that repeats a placeholder of the prompt is malformed.
+- Lines that repeat the prompt's own are dropped, and an answer that is a placeholder of it is none.
 """
 
 import re
@@ -19,9 +19,10 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
 from conductor_gym.live.identity import answer_identity as answer_identity
-from conductor_gym.live.prompts import FORMS
+from conductor_gym.live.prompts import FORMS, instruction_lines
 from conductor_gym.tasks.code_verifier import code_of
 from conductor_gym.tasks.multi_part import answers_of, whole_reference
+from conductor_gym.tasks.verifiers import complex_parts, last_number
 from conductor_gym.types import MISSING, Status, Subtask
 
 SHORT = 200
@@ -34,6 +35,7 @@ _MARKER = re.compile(
     re.I | re.M,
 )
 _CONFIDENCE = re.compile(r"\bconfidence(?:[ \t]+level)?[ \t*_]*[:\uff1a=](?P<said>[^\n]*)", re.I)
+_CONFIDENCE_LINE = re.compile(r"^[ \t*_#]*confidence[ \t*_]*[:\uff1a]", re.I | re.M)
 _SHARE = re.compile(
     r"[ \t*_<(~]*(?P<n>[0-9]{1,6}(?:[.,][0-9]{1,6})?)(?![0-9])"
     r"[ \t]*(?P<unit>%|percent|/[ \t]*(?P<of>[0-9]{1,4})(?![0-9]))?",
@@ -47,7 +49,10 @@ _VERDICT = re.compile(
 )
 _CLAUSE = re.compile(r"[.,;:(!\u2014]|\bbecause\b|\bsince\b|\bas\b", re.I)
 _REJECTS = re.compile(
-    r"\b(?:not[ \t]+(?:fully[ \t]+)?(?:correct|right)|incorrect|wrong|false)\b", re.I
+    r"\b(?:incorrect|wrong|false)\b"
+    r"|\b(?:not|never|cannot|\w{1,9}n['\u2019]t|partly|partially|almost|nearly|mostly)\b"
+    r"[^\n]*?\b(?:correct|right)\b",
+    re.I,
 )
 _ACCEPTS = re.compile(r"\b(?:correct|right|true)\b", re.I)
 _QUOTED = re.compile(
@@ -58,6 +63,7 @@ _QUOTED = re.compile(
 _FENCE = re.compile(r"[ \t]*```[^\n]*\n(?P<inside>.*?)(?:^[ \t]*```|\Z)", re.M | re.S)
 _BOXED = re.compile(r"\\boxed\{(?P<inside>[^{}\n]*(?:\{[^{}\n]*\}[^{}\n]*)*)\}")
 _LETTER = re.compile(r"[(\[]?([a-z])(?:[)\].:](?=\s|$)|$)", re.I | re.A)
+_NAMED = re.compile(r"[a-z] ?= ?(?P<value>[-+(]*[0-9][^=\n]*)", re.I | re.A)
 _SAID = re.compile(r"\banswer(?:[ \t]+is|[ \t]*[:=])[ \t]*(?P<said>[^\n]+)$", re.I)
 _FIRST_PART = re.compile(r"^[ \t]*\**part[ \t]+0?1\**[ \t]*[:.)-]", re.I | re.M)
 _PLACEHOLDER = re.compile(
@@ -95,7 +101,8 @@ def parse_reply(subtask: Subtask, text: str, verifier: str, parts: int = 0) -> P
         verifier: Name of the verifier of the task or part that was asked about.
         parts: Parts that the reply must name, as in `Asked`.
     """
-    said = without_reasoning(text.replace("\r\n", "\n")).strip()
+    own = without_reasoning(text.replace("\r\n", "\n")).split("\n")
+    said = "\n".join(line for line in own if line.strip() not in instruction_lines()).strip()
     malformed = Parsed(Status.MALFORMED)
     if not said:
         return malformed
@@ -180,10 +187,14 @@ def answer_of(text: str, verifier: str, parts: int = 0) -> str:
         answer = _without_confidence_line(text[first.end() if first else 0 :]).strip()
     else:
         markers = list(_MARKER.finditer(text))
-        said = text[markers[-1].end() :] if markers else _unmarked(text)
+        said = text[markers[-1].end() :] if markers else _unmarked(text, verifier)
+        again = _MARKER.match(said)
+        said = said[again.end() :] if again else said
         answer = _bare(said, many_lines=form == "lines")
         letter = _LETTER.match(answer) if form == "letter" else None
         answer = letter[1].upper() if letter else answer
+        named = _NAMED.fullmatch(answer) if verifier in ("reasoning-gym", "complex") else None
+        answer = named["value"] if named else answer
     return "" if _PLACEHOLDER.fullmatch(answer) else answer
 
 
@@ -192,7 +203,9 @@ def _parts_of(text: str, parts: int) -> list[str] | None:
     starts = [found.start() for found in _FIRST_PART.finditer(text)]
     if not starts:
         return None
-    found = answers_of(_without_confidence_line(text[starts[-1] :]), parts)
+    said = text[starts[-1] :]
+    stated = list(_CONFIDENCE_LINE.finditer(said))
+    found = answers_of(said[: stated[-1].start()] if stated else said, parts)
     if found is None:
         return None
     answers = [_part(answer) for answer in found]
@@ -210,7 +223,8 @@ def _part(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    code = code_of(_without_confidence_line(text))
+    # some write the last line before they close the block
+    code = _without_confidence_line(code_of(_without_confidence_line(text)))
     if "```" in text:
         return code.strip("\n")
     first = _MARKER.match(code.lstrip())
@@ -226,16 +240,18 @@ def _without_confidence_line(text: str) -> str:
     return head if newline else ""
 
 
-def _unmarked(text: str) -> str:
-    """What may be the answer in a reply without its marker."""
+def _unmarked(text: str, verifier: str) -> str:
+    """What may be the answer in a reply without its marker, if the verifier can read it."""
     boxed = list(_BOXED.finditer(text))
     if boxed:
         return boxed[-1]["inside"]
     plain = _cut_at_confidence(text)
-    said = _SAID.search(plain.rpartition("\n")[2])
-    if said:
-        return said["said"]
-    return plain if len(plain) <= SHORT else ""
+    sentence = _SAID.search(plain.rpartition("\n")[2])
+    said = sentence["said"] if sentence else plain
+    readable = {"number": last_number, "complex": complex_parts, "choice": _LETTER.match}
+    if verifier in readable and readable[verifier](_unwrapped(said)) is None:
+        return ""
+    return said if len(said) <= SHORT else ""
 
 
 def _cut_at_confidence(text: str) -> str:
@@ -267,7 +283,7 @@ def _unwrapped(line: str) -> str:
         before = said
         if said.endswith(".") and not said.endswith(".."):
             said = said[:-1].rstrip()
-        for left, right in (("**", "**"), ("__", "__"), ("`", "`"), ("$", "$"), ("\\(", "\\)")):
+        for left, right in (("**", "**"), ("`", "`"), ("$", "$"), ("\\(", "\\)"), ('"', '"')):
             inside = said[len(left) : -len(right)]
             wrapped = said.startswith(left) and said.endswith(right) and inside.strip()
             if wrapped and left not in inside and right not in inside:

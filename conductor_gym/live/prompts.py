@@ -187,7 +187,9 @@ def write_prompt(asked: Asked) -> tuple[Message, ...]:
         blocks.append(heading.format(part=part, text=fenced(text or "")))
     if asked.subtask in (Subtask.VERIFY, Subtask.REVISE):
         blocks.append(t.answer.format(text=fenced(asked.answer)))
-    blocks.append(_question(asked))
+    joins = asked.subtask == Subtask.AGGREGATE and bool(asked.part_answers)
+    name = "join" if joins else asked.subtask.name.lower()
+    blocks.append(_question(name, FORMS[asked.verifier], asked.parts))
     system = t.system
     if materials:
         system += " " + t.system_material.format(mark=mark)
@@ -210,17 +212,24 @@ def _check(asked: Asked) -> None:
         )
 
 
-def _question(asked: Asked) -> str:
+@lru_cache(maxsize=1)
+def instruction_lines() -> frozenset[str]:
+    """Every line that says what is asked for: a reply that repeats one says nothing by it."""
+    lines: set[str] = set()
+    for name in Asks.model_fields:
+        for form in Forms.model_fields:
+            lines.update(_question(name, form, MAX_PARTS).splitlines())
+    return frozenset(lines)
+
+
+def _question(name: str, form: str, parts: int) -> str:
     t = texts()
-    form = FORMS[asked.verifier]
-    joins = asked.subtask == Subtask.AGGREGATE and bool(asked.part_answers)
-    what = "<how to solve it>" if asked.subtask == Subtask.PLAN else "<answer>"
+    what = "how to solve it" if name == "plan" else "answer"
     fields = {
         "confidence": t.confidence,
         "part_lines": "\n".join(
-            t.part_line.format(part=part, what=what) for part in range(1, asked.parts + 1)
+            t.part_line.format(part=part, what=what) for part in range(1, parts + 1)
         ),
     }
     written = getattr(t.forms, form).format(**fields)
-    ask = getattr(t.asks, "join" if joins else asked.subtask.name.lower())
-    return ask.format(form=written, **fields)
+    return getattr(t.asks, name).format(form=written, **fields)
