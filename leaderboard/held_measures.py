@@ -195,15 +195,19 @@ def verdicts(played: Played) -> list[Measure]:
     def bias(sums: Array) -> Array:
         return criterion(sums)[..., 0] - criterion(sums)[..., 1]
 
+    def accepted(sums: Array, whose: int, grade: int) -> Array:
+        table = sums.reshape(*sums.shape[:-1], workers, 2, 4)[..., whose, :]
+        return over(table[..., grade + 1], table[..., grade])
+
     others = ("verify_gap", "verify_slope", "verify_blind_spot")
     found: list[tuple[str, tuple[str, ...], Sums]] = [
-        ("d' on others' answers", others, lambda sums: sensitivity(sums)[..., 1]),
-        ("d' on one's own answers", (), lambda sums: sensitivity(sums)[..., 0]),
-        (
-            "criterion on others' answers",
-            ("verify_criterion",),
-            lambda sums: criterion(sums)[..., 1],
-        ),
+        ("others' right answers that are accepted", others, lambda s: accepted(s, 1, 0)),
+        ("others' wrong answers that are accepted", others, lambda s: accepted(s, 1, 2)),
+        ("one's own right answers that are accepted", (), lambda s: accepted(s, 0, 0)),
+        ("one's own wrong answers that are accepted", (), lambda s: accepted(s, 0, 2)),
+        ("d' on others' answers", others, lambda s: sensitivity(s)[..., 1]),
+        ("d' on one's own answers", (), lambda s: sensitivity(s)[..., 0]),
+        ("criterion on others' answers", ("verify_criterion",), lambda s: criterion(s)[..., 1]),
         ("criterion on one's own, minus on others'", ("verify_blind_spot",), bias),
     ]
     made = [Measure(VERDICTS, name, which, played.workers, flat, of) for name, which, of in found]

@@ -18,7 +18,7 @@ from conductor_gym.live.open import open_replay
 from conductor_gym.live.scripts import acts, solves
 from conductor_gym.recordings.journal_table import calls
 from conductor_gym.tasks.suite import Split, load_split, load_suite_card
-from conductor_gym.types import MAX_WORKERS
+from conductor_gym.types import MAX_STEPS, MAX_WORKERS
 from conductor_gym.workers.fitted_pool import ASSUMED_FROM, ATTRACTOR
 from conductor_gym.workers.pool import Assumed, Known, Pool, load_pool
 from conductor_gym.world import World, join, journal_path
@@ -30,7 +30,10 @@ def silent(what: str) -> None:
 
 
 def hold_track(
-    track: str, least: int = SIMULATED_QUERIES, report: Callable[[str], None] = silent
+    track: str,
+    least: int = SIMULATED_QUERIES,
+    report: Callable[[str], None] = silent,
+    fitted: Pool | None = None,
 ) -> dict[str, Any]:
     """Hold the assumed parameters of a track's pool against the journal that it replays.
 
@@ -38,6 +41,7 @@ def hold_track(
         track: A recorded track whose pool names a journal and was fitted to it.
         least: Simulated queries under each end of the assumed parameters.
         report: Called with what is being done.
+        fitted: What is simulated where it is another pool: same workers, in the same order.
 
     Returns:
         Plain values: ``track``, ``suite``, ``pool``, ``workers``, ``queries``, ``attempts``,
@@ -49,7 +53,8 @@ def hold_track(
     """
     card = find_track(track)
     pool = load_pool(card.pool)
-    if pool.journal is None or pool.model is None:
+    fitted = pool if fitted is None else fitted
+    if pool.journal is None or fitted.model is None:
         lacking = "names no journal" if pool.journal is None else "holds nothing to simulate"
         raise ConfigError(
             f"pool {pool.name!r} of track {track!r} {lacking}. Assumed parameters are held against "
@@ -60,6 +65,7 @@ def hold_track(
     asked = list(calls(journal_path(pool)))
     uids = {call.uid for call in asked}
     attempts = 1 + max((call.attempt for call in asked if call.is_single), default=0)
+    attempts = min(attempts, MAX_STEPS)
     names = {call.about.get("split") for call in asked}
     splits = [load_split(card.suite, n) for n in load_suite_card(card.suite).splits if n in names]
     splits = [data for data in splits if not uids.isdisjoint(data.uids)]
@@ -81,7 +87,7 @@ def hold_track(
             engine.close()
     report("simulating low, mid and high")
     recorded = merged(parts)
-    rows = held(recorded, assumed_again(pool), splits, least, uids)
+    rows = held(recorded, assumed_again(fitted), splits, least, uids)
     return {
         "track": track,
         "suite": card.suite,
