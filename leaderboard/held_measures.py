@@ -126,7 +126,7 @@ def kappa(played: Played) -> Measure:
         table[..., first, second] = table[..., second, first] = found
         own = np.diagonal(table, axis1=-2, axis2=-1)
         shared = shared_variance(table)
-        return (own - shared) / (1.0 - shared)
+        return np.clip((own - shared) / (1.0 - shared), -1.0, 1.0)
 
     return Measure(
         ATTEMPTS,

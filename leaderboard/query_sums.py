@@ -20,6 +20,8 @@ LEAST = 10.0
 LARGEST = 0.98
 """Correlations are looked for in [-0.98, 0.98]."""
 _STEPS = 8
+_PULL = 0.1
+"""Weight that draws a worker's loading to the mean one: a few queries tell three apart badly."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,8 @@ def _density(h: Array, k: Array, correlation: Array) -> Array:
 def shared_variance(correlations: Array) -> Array:
     """What each worker shares with the others, from their pair correlations: one factor.
 
+    Loadings are drawn a little to their mean.
+
     Args:
         correlations: float64 [..., workers, workers]; the diagonal is not read.
 
@@ -204,6 +208,7 @@ def shared_variance(correlations: Array) -> Array:
         for w in range(workers):
             others = np.delete(loadings, w, axis=-1)
             row = np.delete(between[..., w, :], w, axis=-1)
-            fitted = (row * others).sum(axis=-1) / np.maximum((others**2).sum(axis=-1), 1e-6)
+            pull = _PULL * loadings.mean(axis=-1)
+            fitted = ((row * others).sum(axis=-1) + pull) / ((others**2).sum(axis=-1) + _PULL)
             loadings[..., w] = np.clip(fitted, 0.0, np.sqrt(LARGEST))
     return loadings**2
