@@ -49,6 +49,21 @@ def write_page(found: dict[str, Any], page: Path) -> list[Path]:
         lines += _tables(found["tables"], figure.name)
     if "random_pools" in found:
         lines += _random_pools(found["random_pools"])
+    if "held" in found:
+        from conductor_gym.leaderboard.held_assumptions import Held
+        from conductor_gym.leaderboard.held_page import picture, section
+
+        figure = page.with_name(f"{page.stem}-held.png")
+        picture([Held.from_dict(row) for row in found["held"]["rows"]], figure)
+        written.append(figure)
+        lines += section(found["held"], figure.name)
+    if "carried" in found:
+        from conductor_gym.leaderboard import ranking_carry, slopes
+
+        figure = page.with_name(f"{page.stem}-carried.png")
+        slopes.plot_carried(found["carried"], figure)
+        written.append(figure)
+        lines += ranking_carry.section(found["carried"], figure.name)
     if "paper" in found:
         from conductor_gym.leaderboard.predictions import draw_predictions
 

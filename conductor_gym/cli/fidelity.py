@@ -5,20 +5,21 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from conductor_gym.cli.fit import Prices, Workers, named
 from conductor_gym.cli.terminal import AsJson, messages, print_json, progress, tables
 
-PAPER = "paper"
+PAPER, ASSUMED = "paper", "assumed"
 
 
 def fidelity(
     pool: Annotated[
         str | None,
         typer.Argument(
-            help="Fitted pool (.toml), or `paper` for the predictions alone. Without it every "
-            "table is fitted afresh."
+            help="Fitted pool (.toml), `paper` for the predictions alone, or `assumed` for --held "
+            "alone. Without it every table is fitted afresh."
         ),
     ] = None,
     table: Annotated[
@@ -34,6 +35,20 @@ def fidelity(
             min=0, help="Also fit this many random pools of 4 to 12 workers of each table."
         ),
     ] = 0,
+    held: Annotated[
+        str | None,
+        typer.Option(
+            help="Hold the assumed parameters against live calls: a recorded track whose pool "
+            "names a journal and was fitted to it."
+        ),
+    ] = None,
+    order_from: Annotated[
+        str | None,
+        typer.Option(
+            help="Also compare the order of agents on this simulated track with that on the track "
+            "of --held, from their files under results/."
+        ),
+    ] = None,
     published: Annotated[
         Path | None,
         typer.Option(
@@ -63,11 +78,15 @@ def fidelity(
     command += [f"--table {name}" for name in table or []]
     command += [f"--workers {workers}"] if workers else []
     command += [f"--random-pools {random_pools}"] if random_pools else []
+    command += [f"--held {held}"] if held else []
+    command += [f"--order-from {order_from}"] if order_from else []
     found: dict[str, Any] = {"command": " ".join(command), "tables": {}, "not_here": []}
     console = messages()
     fitted = None
     names = table or []
-    if pool is not None and pool != PAPER:
+    if held is None and (pool == ASSUMED or order_from is not None):
+        raise ConfigError("name the track whose live calls are held against: --held TRACK.")
+    if pool is not None and pool not in (PAPER, ASSUMED):
         fitted = load_pool(pool)
         if not names and fitted.fitted_on is None:
             raise ConfigError(f"pool {pool!r} does not say what it was fitted on: give --table.")
@@ -99,6 +118,15 @@ def fidelity(
                 bar.update(task, completed=done, total=total)
 
             found["paper"] = paper_predictions(published=published, progress=advance)
+    if held is not None:
+        from conductor_gym.leaderboard.held_recording import hold_track
+
+        with console.status(f"{held}: reading") as status:
+            found["held"] = hold_track(held, report=status.update)
+    if held is not None and order_from is not None:
+        from conductor_gym.leaderboard.ranking_carry import carried_tracks
+
+        found["carried"] = carried_tracks(order_from, held, Path("results")).as_dict()
     if page is not None:
         from conductor_gym.leaderboard.fidelity_page import write_page
 
@@ -122,6 +150,15 @@ def _show(found: dict[str, Any]) -> None:
         )
     if "random_pools" in found:
         _show_random_pools(console, found["random_pools"])
+    if "held" in found:
+        _show_held(console, found["held"])
+    if "carried" in found:
+        order = found["carried"]
+        console.print(
+            f"order of {len(order['agents'])} agents on {escape(order['simulated'])} and "
+            f"{escape(order['recorded'])}: tau {order['tau']:.2f}, "
+            f"{len(order['reversed_pairs'])} of {order['pairs']} pairs reversed beyond chance\n"
+        )
     if "paper" in found:
         _show_paper(console, found["paper"])
 
@@ -179,6 +216,25 @@ def _show_random_pools(console: Console, found: dict[str, Any]) -> None:
             name.replace("_", " "),
             *("n/a" if c is None else f"{c['within']:.0%} within" for c in cells),
         )
+    console.print(view)
+    console.print()
+
+
+def _show_held(console: Console, found: dict[str, Any]) -> None:
+    from conductor_gym.leaderboard.held_assumptions import MEAN, Held
+
+    view = Table(
+        *("recorded live calls", "", "low", "mid", "high", "recorded lies"),
+        title=f"assumed parameters: {found['queries']:,} queries of {found['suite']}",
+        title_justify="left",
+        show_edge=False,
+        pad_edge=False,
+    )
+    for row in (Held.from_dict(one) for one in found["rows"]):
+        if row.who == MEAN and row.holds is not None:
+            interval = f"{row.recorded:.3f} [{row.low:.3f}, {row.high:.3f}]"
+            ends = (f"{value:.3f}" for value in row.simulated.values())
+            view.add_row(row.name, escape(interval), *ends, row.verdict)
     console.print(view)
     console.print()
 
