@@ -15,17 +15,15 @@ import argparse
 import signal
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
-from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-import tomli_w
 from small_llm import small_llm
 from vllm_server import Served, vllm_servers
 
-from conductor_gym.data_files import find_named_toml
-from conductor_gym.workers.pool import POOLS_FOLDER
+from conductor_gym.fit import write_pool
+from conductor_gym.workers.pool import load_pool
+from conductor_gym.workers.some_workers import some_workers
 
 MADE = Path("models/llms")
 LOGS = Path("results/live")
@@ -45,42 +43,27 @@ def _text(pool: str) -> str:
     return find_named_toml("pool", pool, POOLS_FOLDER).read_text(encoding="utf-8")
 
 
-def served_pool(pool: str, folder: Path, copies: Path) -> tuple[str, list[Served]]:
-    """The pool with those workers whose model is there, and what to serve for it.
-
-    Args:
-        pool: Name or file.
-        folder: Holds the models.
-        copies: Folder for a copy of the pool, where one is needed.
-    """
-    raw = tomllib.loads(_text(pool))
-    everyone: list[dict[str, Any]] = raw["workers"]
-    workers = [worker for worker in everyone if (folder / worker["live"]["model"]).is_dir()]
+def served_pool(name: str, folder: Path) -> tuple[str, list[Served]]:
+    """The pool with those workers whose model is there, and what to serve for it."""
+    pool = load_pool(name)
     models = [
         Served(
-            (folder / worker["live"]["model"]).resolve(),
-            worker["live"]["model"],
-            urlsplit(str(worker["live"]["base_url"])).port or 80,
+            (folder / live.model).resolve(), live.model, urlsplit(live.base_url or "").port or 80
         )
-        for worker in workers
+        for live in (worker.live for worker in pool.workers)
+        if live is not None and (folder / live.model).is_dir()
     ]
     if not models:
-        raise SystemExit(f"no model of pool {pool!r} is in {folder}")
-    if len(workers) == len(everyone):
-        return pool, models
-    absent = [worker["name"] for worker in everyone if worker not in workers]
+        raise SystemExit(f"no model of pool {name!r} is in {folder}")
+    served = {model.name for model in models}
+    here = [w.name for w in pool.workers if w.live is not None and w.live.model in served]
+    if len(here) == len(pool.workers):
+        return name, models
+    absent = [worker for worker in pool.worker_names if worker not in here]
     print(f"not in {folder}, so left out: {', '.join(absent)}", flush=True)
-    providers = {worker.get("provider", "") for worker in workers}
-    limits = {name: said for name, said in raw.get("limits", {}).items() if name in providers}
-    copies.mkdir(parents=True, exist_ok=True)
-    copy = copies / f"{raw['name']}-here.toml"
-    copy.write_text(tomli_w.dumps(raw | {"workers": workers, "limits": limits}), encoding="utf-8")
+    copy = LOGS / f"{pool.name}-here.toml"
+    write_pool(some_workers(pool, here), copy)
     return str(copy), models
-
-
-def _leave(number: int, _: object) -> NoReturn:
-    """End as an error does, so that servers are stopped."""
-    sys.exit(128 + number)
 
 
 def main() -> int:
