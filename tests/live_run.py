@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from small_llm import small_llm
@@ -39,31 +40,39 @@ def model_folder(place: str) -> Path:
     return MADE
 
 
-def _text(pool: str) -> str:
-    return find_named_toml("pool", pool, POOLS_FOLDER).read_text(encoding="utf-8")
+def served_pool(name: str, folder: Path, copies: Path) -> tuple[str, list[Served]]:
+    """The pool with those workers whose model is there, and what to serve for it.
 
-
-def served_pool(name: str, folder: Path) -> tuple[str, list[Served]]:
-    """The pool with those workers whose model is there, and what to serve for it."""
+    Args:
+        name: Name or file of the pool.
+        folder: Holds the models.
+        copies: Folder for a copy of the pool, where one is needed.
+    """
     pool = load_pool(name)
+    there = [w for w in pool.workers if w.live is not None and (folder / w.live.model).is_dir()]
     models = [
-        Served(
-            (folder / live.model).resolve(), live.model, urlsplit(live.base_url or "").port or 80
-        )
-        for live in (worker.live for worker in pool.workers)
-        if live is not None and (folder / live.model).is_dir()
+        Served((folder / live.model).resolve(), live.model, _port(live.base_url))
+        for live in (worker.live for worker in there)
+        if live is not None
     ]
     if not models:
         raise SystemExit(f"no model of pool {name!r} is in {folder}")
-    served = {model.name for model in models}
-    here = [w.name for w in pool.workers if w.live is not None and w.live.model in served]
-    if len(here) == len(pool.workers):
+    if len(there) == len(pool.workers):
         return name, models
-    absent = [worker for worker in pool.worker_names if worker not in here]
+    absent = [worker.name for worker in pool.workers if worker not in there]
     print(f"not in {folder}, so left out: {', '.join(absent)}", flush=True)
-    copy = LOGS / f"{pool.name}-here.toml"
-    write_pool(some_workers(pool, here), copy)
+    copy = copies / f"{pool.name}-here.toml"
+    write_pool(some_workers(pool, [worker.name for worker in there]), copy)
     return str(copy), models
+
+
+def _port(base_url: str | None) -> int:
+    return urlsplit(base_url or "").port or 80
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    """End as an error does, so that servers are stopped."""
+    sys.exit(128 + number)
 
 
 def main() -> int:
