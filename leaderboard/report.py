@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from conductor_gym.errors import ConductorError
 from conductor_gym.leaderboard import findings_tables
 from conductor_gym.leaderboard.by_domain import Breakdown
 from conductor_gym.leaderboard.findings import findings
@@ -16,6 +17,7 @@ from conductor_gym.leaderboard.seeds import Seeds
 from conductor_gym.leaderboard.sensitivity import Sensitivity
 from conductor_gym.leaderboard.table import ZERO, Board, Row, entry
 from conductor_gym.reward import COST_WEIGHTS, HEADLINE_COST_WEIGHT
+from conductor_gym.workers.pool import load_pool
 
 COLUMNS = (
     "agent",
@@ -49,6 +51,14 @@ BUILT_UNDER_MID = (
 FIDELITY = "docs/fidelity.md"
 
 
+def _replays_calls(board: Board) -> bool:
+    """Whether outcomes come from a journal of live calls; a pool that is gone is no journal."""
+    try:
+        return load_pool(board.card.pool).journal is not None
+    except ConductorError:
+        return False
+
+
 def outcomes_line(board: Board) -> str:
     """Where the outcomes come from: what every table must say above its rows."""
     if board.card.kind == "simulated":
@@ -56,6 +66,13 @@ def outcomes_line(board: Board) -> str:
             "All outcomes are simulated, under mid assumptions. How far the simulation agrees "
             f"with real LLMs: {FIDELITY}."
         )
+    if board.card.kind == "live":
+        return (
+            "All outcomes are what real LLMs gave while these agents played. Latencies are those "
+            "of the machine that served them."
+        )
+    if _replays_calls(board):
+        return "All outcomes are replayed from a journal of calls to real LLMs, call by call."
     return (
         "All outcomes are recorded from real LLMs. Prices are list-like, tokens are characters / 4."
     )
@@ -209,10 +226,13 @@ def board_tables(board: Board) -> list[TextTable]:
     """Columns and rows of each table of a board, the headline first."""
     found = findings(board)
     ran = [row for row in board.rows if row.at is not None]
-    tables = [
-        (COLUMNS, [cells(row, found.ties.group_of(row.result.agent)) for row in board.rows]),
+    by_weight = [
         (_weight_columns(), [weight_cells(row) for row in ran]),
         *findings_tables.tables(found),
+    ]
+    tables = [
+        (COLUMNS, [cells(row, found.ties.group_of(row.result.agent)) for row in board.rows]),
+        *(table for columns, rows in by_weight if (table := _filled(columns, rows)) is not None),
         *([_seeds_table(board.seeds)] if board.seeds else []),
         *(_breakdown_table(breakdown) for breakdown in found.breakdowns),
     ]
@@ -221,6 +241,14 @@ def board_tables(board: Board) -> list[TextTable]:
             (sensitivity_columns(board.sensitivity), sensitivity_cells(board.sensitivity))
         )
     return tables
+
+
+def _filled(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> TextTable | None:
+    """A table without empty columns; None where one cost weight is left, which the headline has."""
+    kept = [i for i in range(len(columns)) if i == 0 or any(row[i] for row in rows)]
+    if "at cost weight" in columns[0] and len(kept) <= 2:
+        return None
+    return tuple(columns[i] for i in kept), [tuple(row[i] for i in kept) for row in rows]
 
 
 def _seeds_table(found: list[Seeds]) -> TextTable:
