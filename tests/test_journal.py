@@ -291,3 +291,21 @@ def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
     read = load_journal(path)
     assert read.warnings == ()
     assert len(read.replies) == len(read.requests) == 200
+
+
+def test_a_recording_asks_again_what_did_not_get_through_and_the_later_reply_counts(
+    tmp_path: Path,
+) -> None:
+    path = write_journal(tmp_path / "run.jsonl", CALLS)
+    lost = request(CALLS)
+    with Journal.open(path, HEADER) as journal:
+        journal.sent(lost, 500)
+        journal.replied(lost, ChatReply(Status.TIMEOUT, ""))
+    with Journal.open(path, HEADER) as journal:
+        assert journal.reply_to(lost.key) is not None
+    with Journal.open(path, HEADER, forget=(Status.TIMEOUT,)) as journal:
+        assert journal.reply_to(lost.key) is None
+        assert journal.reply_to(request(0).key) == reply(0)
+        journal.sent(lost, 500)
+        journal.replied(lost, reply(CALLS))
+    assert load_journal(path).replies[lost.key] == reply(CALLS)

@@ -1,6 +1,7 @@
 """`conductor-gym record`: live workers alone and with each other's answers, into a journal."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,7 +57,7 @@ def record(
     from conductor_gym.live.scripts import solves
     from conductor_gym.workers.pool import load_pool
 
-    options = live_options(journal, budget_usd, concurrent, journal)
+    options = replace(live_options(journal, budget_usd, concurrent, journal), again=True)
     workers = len(load_pool(pool).workers)
     scripts = solves(workers, attempts) + (every_act(workers) if acts else [])
     configs = [recording_config(pool, suite, name, scripts) for name in split or ["train"]]

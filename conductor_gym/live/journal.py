@@ -7,7 +7,7 @@ it has paid for, and goes on. It is a recording too: `replay.py` and `recordings
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from conductor_gym.live.journal_file import NO_ROOM, JournalFile
 from conductor_gym.live.journal_read import Calls, load_journal, reply_record, request_record
 from conductor_gym.live.messages import ChatReply, ChatRequest
 from conductor_gym.recordings.journal_lines import FORMAT, Record, to_line
+from conductor_gym.types import Status
 from conductor_gym.version import __version__
 
 BYTES_PER_TOKEN = 12
@@ -80,13 +81,16 @@ class Journal:
             ) from None
 
     @classmethod
-    def open(cls, path: Path | str, header: Mapping[str, Any]) -> Self:
+    def open(
+        cls, path: Path | str, header: Mapping[str, Any], forget: Collection[Status] = ()
+    ) -> Self:
         """Open a journal, or start one.
 
         Args:
             path: A file that ends in ``.jsonl``; folders are made.
             header: What the run is: pool and its content hash, suite, version of the prompts; JSON
                 values. An earlier run's header must say the same.
+            forget: Statuses of replies that do not count as replies: those calls are made again.
 
         Raises:
             ConfigError: The journal belongs to another run; says what differs.
@@ -102,6 +106,8 @@ class Journal:
         try:
             calls = load_journal(path)
             _check_header(calls, json.loads(json.dumps(dict(header))))
+            known = calls.replies.items()
+            calls.replies = {key: reply for key, reply in known if reply.status not in forget}
             return cls(file, calls, header)
         except BaseException:
             file.close()

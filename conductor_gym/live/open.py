@@ -19,8 +19,11 @@ from conductor_gym.live.progress import Progress
 from conductor_gym.live.prompts import prompt_version
 from conductor_gym.live.replay import Replay
 from conductor_gym.live.tokens import CharTokens, tokens_of
+from conductor_gym.types import Status
 from conductor_gym.workers.pool import Pool
 from conductor_gym.world import World, journal_path, make_world
+
+NOT_REACHED = (Status.THROTTLED, Status.UNAVAILABLE, Status.TIMEOUT)
 
 
 class JournalledAsker:
@@ -107,7 +110,7 @@ def open_live(config: EnvConfig, n: int, options: LiveOptions) -> LiveEngine:
             f'pool {world.pool.name!r} is {world.backend}: pass backend="live" to call its workers.'
         )
     header = {"workers": _workers(world.pool), "prompts": prompt_version()}
-    journal = Journal.open(options.journal, header)
+    journal = Journal.open(options.journal, header, NOT_REACHED if options.again else ())
     background = Background()
     try:
         tokens = {w.uid: tokens_of(w.live) for w in world.pool.workers if w.live is not None}

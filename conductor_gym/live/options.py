@@ -18,11 +18,14 @@ class LiveOptions:
             does.
         ceiling_usd: USD that all calls in the journal may cost together.
         concurrent: Calls at the same time, for all workers together.
+        again: Whether calls that an earlier run did not get through to a worker are made again. A
+            run that goes on must meet what it met before; a recording wants what workers say.
     """
 
     journal: Path
     ceiling_usd: float
     concurrent: int = CONCURRENT
+    again: bool = False
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.ceiling_usd < 1e6:
