@@ -113,6 +113,9 @@ class ReferenceAsker:
         """None."""
         return None
 
+    def allow(self, sending: bool) -> None:
+        """Nothing: what is asked is answered at once."""
+
     async def close(self) -> None:
         """Close the journal."""
         self._journal.close()
