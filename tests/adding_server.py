@@ -1,4 +1,4 @@
-"""A server whose workers add two numbers, some of them wrongly; what it says follows the request."""
+"""A server whose workers add two numbers, often wrongly; what it says follows the request."""
 
 import json
 import random

@@ -176,10 +176,14 @@ class LiveEngine(Engine):
         )
 
     def close(self) -> None:
-        """Give up what is under way and close connections and journal."""
+        """Give up what is under way and close connections and journal. May be called twice."""
+        if self._background.closed:
+            return
         self.drop(list(self._running))
-        self._background.run(self.caller.close())
-        self._background.close()
+        try:
+            self._background.run(self.caller.close())
+        finally:
+            self._background.close()
 
     def _situation(self, slot: int, call: Any) -> Situation:
         episode, steps = self.episodes[slot], self.state.steps[slot]
