@@ -74,7 +74,9 @@ def plain(value: Any) -> Any:
     """Arrays of objects as lists, whatever they hold."""
     if isinstance(value, dict):
         return {name: plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)) or getattr(value, "dtype", None) == object:
+    if isinstance(value, (list, tuple)) or (
+        isinstance(value, np.ndarray) and value.dtype.hasobject
+    ):
         return [plain(item) for item in value]
     return value
 
