@@ -34,9 +34,11 @@ LIMIT ?=
 # Prices of the small LLMs are stand-ins: they cost nothing. Other workers may cost real money.
 BUDGET_USD ?= $(if $(filter small-llms-live,$(LIVE_POOL)),1000,1)
 CONCURRENT ?= 256
+# How often `make kills` kills a run.
+KILLS ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help install train leaderboard fidelity bench live test check clean train-recorded train-unseen run-unseen recording
+.PHONY: help install train leaderboard fidelity bench live kills test check clean train-recorded train-unseen run-unseen recording
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -127,6 +129,9 @@ live: $(VENV)/installed $(if $(filter $(VLLM)/%,$(VLLM_PYTHON)),$(VLLM)/installe
 	$(BIN)/python tests/live_run.py --vllm $(VLLM_PYTHON) --small-llms "$(SMALL_LLMS)" small-llms \
 	  $(BIN)/conductor-gym run --agent cascade --pool {pool} --backend live --suite core-v1 \
 	  --limit 20 --budget-usd 1
+
+kills: $(VENV)/installed ## Kill a live run again and again and compare what it ends in (KILLS=200 for longer)
+	CONDUCTOR_GYM_KILLS=$(KILLS) $(BIN)/pytest -s -p no:xdist tests/test_live_kills.py
 
 test: $(VENV)/installed ## Run the tests
 	$(BIN)/pytest -n 2

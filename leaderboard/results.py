@@ -13,18 +13,17 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from conductor_gym.agents.base import Agent
 from conductor_gym.agents.registry import agent_card, make_agent, what_is_missing
-from conductor_gym.config import EnvConfig
 from conductor_gym.data_files import write_beside_and_rename
 from conductor_gym.errors import ConfigError, DataFileError, NotRecordedError
+from conductor_gym.leaderboard.command import run_command
 from conductor_gym.leaderboard.evaluate import STREAM, Episodes, play
 from conductor_gym.leaderboard.metrics import Estimate, estimate
 from conductor_gym.leaderboard.supervision import TIME_LIMIT_S
-from conductor_gym.leaderboard.told_play import play_told
+from conductor_gym.leaderboard.told_play import play_told, side_by_side, told_engine
 from conductor_gym.leaderboard.tracks import find_track, folder_of
 from conductor_gym.live.engine import LiveEngine
-from conductor_gym.live.options import CONCURRENT, LiveOptions
+from conductor_gym.live.options import LiveOptions
 from conductor_gym.reward import COST_WEIGHTS, HEADLINE_COST_WEIGHT, utility
 from conductor_gym.types import MICROSECONDS, NANO_USD, Assumptions, Backend
 from conductor_gym.world import make_world
@@ -128,9 +127,13 @@ def utilities(at: AtCostWeight) -> npt.NDArray[np.float64]:
     return utility(at.qualities, np.array(at.costs) / NANO_USD, 0.0, at.cost_weight)
 
 
-def default_cost_weights(assumptions: Assumptions) -> tuple[float, ...]:
-    """Cost weights that a run plays unless told: the ends are shown at the headline alone."""
-    return COST_WEIGHTS if assumptions == "mid" else (HEADLINE_COST_WEIGHT,)
+def default_cost_weights(assumptions: Assumptions, kind: Backend) -> tuple[float, ...]:
+    """Cost weights that a run plays unless told.
+
+    The headline alone where each costs real money, and for the ends, which are shown at it alone.
+    """
+    whole = assumptions == "mid" and kind != "live"
+    return COST_WEIGHTS if whole else (HEADLINE_COST_WEIGHT,)
 
 
 def _versions() -> dict[str, str]:
@@ -220,7 +223,8 @@ def evaluate(
     track = find_track(track_name)
     track.assumptions(assumptions)
     card = agent_card(agent)
-    weights = default_cost_weights(assumptions) if cost_weights is None else cost_weights
+    usual = default_cost_weights(assumptions, track.kind)
+    weights = usual if cost_weights is None else cost_weights
     world = make_world(track.evaluation(HEADLINE_COST_WEIGHT, assumptions))
     number = len(world.data.uids) if episodes is None else episodes
     if not 1 <= number <= MAX_EPISODES:
@@ -239,7 +243,7 @@ def evaluate(
                 trained_as.pop("curve", None)
             config = track.evaluation(weight, assumptions)
             if world.told:
-                engine = _told_engine(config, min(number, side_by_side(policy, live)), live)
+                engine = told_engine(config, min(number, side_by_side(policy, live)), live)
                 if watch is not None:
                     watch(engine)
                 try:
@@ -277,41 +281,20 @@ def evaluate(
         built_s=round(built_s, 2),
         versions=_versions(),
         commit=_commit(),
-        command=" ".join(
-            [
-                f"conductor-gym run --agent {agent} --track {track_name}",
-                f"--episodes {number} --seed {seed}",
-                *([f"--assumptions {assumptions}"] if track.kind == "simulated" else []),
-                *(
-                    f"--cost-weight {w:g}"
-                    for w in weights
-                    if weights != default_cost_weights(assumptions)
-                ),
-                *([f"--model {model}"] if model is not None else []),
-                *([f"--time-limit {time_limit_s:g}"] if time_limit_s != TIME_LIMIT_S else []),
-            ]
+        command=run_command(
+            agent,
+            track_name,
+            number,
+            seed,
+            assumptions if track.kind == "simulated" else None,
+            () if weights == usual else weights,
+            model,
+            time_limit_s,
+            live,
         ),
         wall_s=round(time.perf_counter() - began, 2),
         at=at,
     )
-
-
-def side_by_side(agent: Agent, live: LiveOptions | None) -> int:
-    """Episodes that are played at the same time where outcomes come from outside."""
-    if getattr(agent, "online", False):
-        return 1
-    return CONCURRENT if live is None else live.concurrent
-
-
-def _told_engine(config: EnvConfig, n: int, live: LiveOptions | None) -> LiveEngine:
-    from conductor_gym.live.open import open_live, open_replay
-
-    world = make_world(config)
-    if world.backend == "recorded":
-        return open_replay(config, n, world)
-    if live is None:
-        raise ConfigError("a live track needs a journal and a ceiling: pass `live`.")
-    return open_live(config, n, live)
 
 
 def result_path(

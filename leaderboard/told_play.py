@@ -9,6 +9,8 @@ from collections.abc import Callable
 import numpy as np
 
 from conductor_gym.agents.base import Agent, Online
+from conductor_gym.config import EnvConfig
+from conductor_gym.errors import ConfigError
 from conductor_gym.leaderboard.evaluate import (
     STREAM,
     Codes,
@@ -19,6 +21,8 @@ from conductor_gym.leaderboard.evaluate import (
 )
 from conductor_gym.leaderboard.supervision import TIME_LIMIT_S, Supervisor
 from conductor_gym.live.engine import LiveEngine
+from conductor_gym.live.options import CONCURRENT, LiveOptions
+from conductor_gym.world import make_world
 
 
 def play_told(
@@ -92,3 +96,31 @@ def play_told(
     quality[list(failures)] = 0.0
     cost, latency, invalid = totals
     return Episodes(quality, cost, latency, invalid, by_episode(taken, episodes), failures)
+
+
+def side_by_side(agent: Agent, live: LiveOptions | None) -> int:
+    """Episodes that are played at the same time where outcomes come from outside."""
+    if getattr(agent, "online", False):
+        return 1
+    return CONCURRENT if live is None else live.concurrent
+
+
+def told_engine(config: EnvConfig, n: int, live: LiveOptions | None) -> LiveEngine:
+    """An engine of n slots over live workers, or over the journal that the pool names.
+
+    Args:
+        config: Of the environment that is scored.
+        n: Number of slots.
+        live: Journal and ceiling, where the workers are live.
+
+    Raises:
+        ConductorError: Workers that cannot be reached, a journal that cannot be used.
+    """
+    from conductor_gym.live.open import open_live, open_replay
+
+    world = make_world(config)
+    if world.backend == "recorded":
+        return open_replay(config, n, world)
+    if live is None:
+        raise ConfigError("a live track needs a journal and a ceiling: pass `live`.")
+    return open_live(config, n, live)

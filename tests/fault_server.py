@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter
 from email.utils import formatdate
-from typing import Any
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -42,7 +42,7 @@ class FaultServer:
         """Base URL of a fault."""
         return f"http://127.0.0.1:{self._port}/{fault}/{times}/v1"
 
-    def __enter__(self) -> "FaultServer":
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._started.wait(10.0)
         return self

@@ -81,11 +81,15 @@ class ReferenceAsker:
         if known is not None:
             return known
         self._journal.sent(request, worst_cost)
-        reply = ChatReply(Status.OK, self._text(request), 50, 20, worst_cost // 2, 1000)
+        reply = await self.reply(request, worst_cost)
         self._journal.replied(request, reply)
         self.asked.append(request.key)
         self.requests.append(request)
         return reply
+
+    async def reply(self, request: ChatRequest, worst_cost: int) -> ChatReply:
+        """A new reply."""
+        return ChatReply(Status.OK, self._text(request), 50, 20, worst_cost // 2, 1000)
 
     def _text(self, request: ChatRequest) -> str:
         luck = random.Random(request.key)
@@ -113,17 +117,24 @@ class ReferenceAsker:
         """None."""
         return None
 
+    def allow(self, sending: bool) -> None:
+        """Nothing: what is asked is answered at once."""
+
     async def close(self) -> None:
         """Close the journal."""
         self._journal.close()
 
 
 def open_reference(
-    config: EnvConfig, n: int, journal: Path, **asker: Any
+    config: EnvConfig,
+    n: int,
+    journal: Path,
+    kind: type[ReferenceAsker] = ReferenceAsker,
+    **asker: Any,
 ) -> tuple[LiveEngine, ReferenceAsker]:
-    """A live engine over such workers."""
+    """A live engine over such workers, or over others of this kind."""
     world = make_world(config)
     tasks = dict(zip(world.data.uids, world.data.tasks, strict=True))
-    made = ReferenceAsker(tasks, Journal.open(journal, {}), **asker)
+    made = kind(tasks, Journal.open(journal, {}), **asker)
     tokens = tuple(CharTokens() for _ in world.pool.workers)
     return LiveEngine(config, n, world, Caller(world, made, tokens), Background()), made

@@ -128,8 +128,7 @@ def run(
         if card.kind == "live":
             home = results / "journals" / f"{folder_of(track_name)}.jsonl"
             live = live_options(journal, budget_usd, concurrent, home)
-            chosen = chosen or (HEADLINE_COST_WEIGHT,)
-        weights = sum(len(chosen or default_cost_weights(s)) for s in played_under)
+        weights = sum(len(chosen or default_cost_weights(s, card.kind)) for s in played_under)
         for name, folder in _jobs(agent, track_name, model, models, console):
             made: list[Result] = []
             paths: list[Path] = []

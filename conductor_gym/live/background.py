@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -16,6 +16,7 @@ class Background:
     """Runs coroutines in one thread, in or out of a notebook that has a loop of its own."""
 
     def __init__(self) -> None:
+        self._closed = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="live", daemon=True)
         self._thread.start()
@@ -28,14 +29,21 @@ class Background:
         """Run a coroutine to its end."""
         return self.submit(work).result()
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
     def close(self) -> None:
-        """Cancel what runs and end the thread."""
-        if self._loop.is_closed():
+        """Cancel what runs and end the thread; what does not end within seconds is left alone."""
+        if self._closed:
             return
-        self.submit(_cancel_others()).result(STOP_SECONDS)
+        self._closed = True
+        wait([self.submit(_cancel_others())], STOP_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_SECONDS)
-        self._loop.close()
+        if not self._thread.is_alive():
+            self._loop.close()
 
 
 async def _cancel_others() -> None:

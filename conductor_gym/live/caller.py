@@ -109,6 +109,10 @@ class Asker(Protocol):
         """Calls so far, None where none are made."""
         ...
 
+    def allow(self, sending: bool) -> None:
+        """Whether calls may be sent that were not sent yet; where not, they are cancelled."""
+        ...
+
     async def close(self) -> None:
         """Close connections and files."""
         ...
@@ -160,6 +164,10 @@ class Caller:
     def progress(self) -> Progress | None:
         """Calls so far, None where none are made."""
         return self._asker.progress()
+
+    def allow(self, sending: bool) -> None:
+        """Whether calls may be sent that were not sent yet; where not, they are cancelled."""
+        self._asker.allow(sending)
 
     def request(self, situation: Situation) -> ChatRequest:
         """What is sent for a call."""

@@ -54,7 +54,12 @@ class Checked(Protocol):
 
 
 class Dispatcher:
-    """Carries calls to live workers; for one event loop."""
+    """Carries calls to live workers; for one event loop.
+
+    Attributes:
+        sending: Whether calls may be sent. Where not, those that were not sent yet end as if they
+            had been cancelled. May be set from another thread.
+    """
 
     def __init__(
         self,
@@ -86,6 +91,7 @@ class Dispatcher:
         self._meter = Meter()
         self._moved = asyncio.Event()
         self._down: str | None = None
+        self.sending = True
 
     async def ask(self, request: ChatRequest, worst_cost: int) -> ChatReply:
         """Make a call, or give the reply that the journal holds. Equal calls are one call.
@@ -165,8 +171,7 @@ class Dispatcher:
         last_hope = self._all_open()
         told = False
         try:
-            self._spending.settle(0, -self._unanswered.pop(request.key, 0))
-            await self._spending.reserve(worst_cost)
+            await self._reserve(request.key, worst_cost)
             call = Call(lane, request, worst_cost, self._spending, self._backoff, self._random)
             self._meter.in_flight += 1
             try:
@@ -199,6 +204,8 @@ class Dispatcher:
     async def _admitted(self, lane: Lane) -> Admission | None:
         """Pass the breaker; None where the worker is left alone and others are not."""
         while True:
+            if not self.sending:
+                raise asyncio.CancelledError
             if self._down is not None:
                 raise WorkersDownError(self._down)
             admitted = lane.breaker.admit()
@@ -208,6 +215,24 @@ class Dispatcher:
             self._moved.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._moved.wait(), max(lane.breaker.due_s, _LOOK_AGAIN_S))
+
+    async def _reserve(self, key: str, worst_cost: int) -> None:
+        """Reserve money for a call that will be sent; what it may have cost before counts no more.
+
+        Raises:
+            SpendingCeilingError: It may cost more than what is left.
+        """
+        before = self._unanswered.pop(key, 0)
+        self._spending.settle(0, -before)
+        try:
+            await self._spending.reserve(worst_cost)
+            if not self.sending:
+                self._spending.settle(worst_cost, 0)
+                raise asyncio.CancelledError
+        except BaseException:
+            self._spending.settle(0, before)
+            self._unanswered[key] = before
+            raise
 
     def _keep(self, request: ChatRequest, reply: ChatReply) -> None:
         if self._journal is not None:

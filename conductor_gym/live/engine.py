@@ -1,5 +1,6 @@
 """The engine over live workers: what calls come back with is asked for, the rest is the same."""
 
+import sys
 from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
@@ -18,6 +19,9 @@ from conductor_gym.types import N_LEVELS, N_SUBTASKS
 from conductor_gym.world import World
 
 Slots = npt.NDArray[np.int64]
+
+QUIET_S = 1.0
+"""Seconds that a stop waits for replies before it says so."""
 
 
 class LiveEngine(Engine):
@@ -43,6 +47,8 @@ class LiveEngine(Engine):
         self._said: list[list[Said]] = [[] for _ in range(n)]
         self._actions = np.zeros((n, 3), np.int64)
         self._running: dict[int, Future[Came] | None] = {}
+        live = [card.live for card in world.pool.workers if card.live is not None]
+        self._longest_s = max((endpoint.deadline_s for endpoint in live), default=0.0)
         self._bounds = np.array([config.max_workers, N_SUBTASKS, N_LEVELS])
         # Compiled now, not while calls wait for it.
         nobody = np.zeros(0, np.int64)
@@ -74,7 +80,7 @@ class LiveEngine(Engine):
             wait([future for future in self._running.values() if future is not None])
             results = self.finish(moving, observation)
         except BaseException:
-            self.drop(list(self._running))
+            self.settle()
             raise
         if restart and len(waiting):
             rows = self.episodes
@@ -146,15 +152,38 @@ class LiveEngine(Engine):
                 future.cancel()
 
     def settle(self) -> None:
-        """Wait for all calls under way, whatever they come to: what is paid for is kept."""
-        wait([future for future in self._running.values() if future is not None])
-        self._running.clear()
+        """Wait for the calls that were sent, whatever they come to: what is paid for is kept.
+
+        Those that were not sent yet are given up, and so are all after the longest deadline of a
+        worker or on Ctrl-C. No episode moves.
+        """
+        calls = [future for future in self._running.values() if future is not None]
+        self.caller.allow(False)
+        try:
+            if wait(calls, QUIET_S).not_done:
+                print(self._waiting_for(), file=sys.stderr)
+                wait(calls, self._longest_s)
+        finally:
+            self.drop(list(self._running))
+            self.caller.allow(True)
+
+    def _waiting_for(self) -> str:
+        told = self.caller.progress()
+        number = len(self._running) if told is None else told.in_flight
+        return (
+            f"waiting for the replies to {number} calls that were sent, {self._longest_s:g} s at "
+            "most; Ctrl-C gives them up, and those without a reply are asked and paid again"
+        )
 
     def close(self) -> None:
-        """Give up what is under way and close connections and journal."""
+        """Give up what is under way and close connections and journal. May be called twice."""
+        if self._background.closed:
+            return
         self.drop(list(self._running))
-        self._background.run(self.caller.close())
-        self._background.close()
+        try:
+            self._background.run(self.caller.close())
+        finally:
+            self._background.close()
 
     def _situation(self, slot: int, call: Any) -> Situation:
         episode, steps = self.episodes[slot], self.state.steps[slot]

@@ -3,14 +3,13 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from conductor_gym.config import EnvConfig
 from conductor_gym.errors import ConfigError
 from conductor_gym.live.background import Background
 from conductor_gym.live.build import make_dispatcher
 from conductor_gym.live.caller import Caller
-from conductor_gym.live.dispatcher import Dispatcher
 from conductor_gym.live.engine import LiveEngine
 from conductor_gym.live.journal import Journal
 from conductor_gym.live.messages import ChatReply, ChatRequest
@@ -23,6 +22,9 @@ from conductor_gym.types import Status
 from conductor_gym.workers.pool import Pool
 from conductor_gym.world import World, journal_path, make_world
 
+if TYPE_CHECKING:
+    from conductor_gym.live.dispatcher import Dispatcher
+
 NOT_REACHED = (Status.THROTTLED, Status.UNAVAILABLE, Status.TIMEOUT)
 
 
@@ -34,7 +36,7 @@ class JournalledAsker:
         journal: Holds all of them.
     """
 
-    def __init__(self, dispatcher: Dispatcher, journal: Journal) -> None:
+    def __init__(self, dispatcher: "Dispatcher", journal: Journal) -> None:
         self.dispatcher = dispatcher
         self.journal = journal
 
@@ -49,6 +51,10 @@ class JournalledAsker:
     def progress(self) -> Progress | None:
         """See `Asker.progress`."""
         return self.dispatcher.progress()
+
+    def allow(self, sending: bool) -> None:
+        """See `Asker.allow`."""
+        self.dispatcher.sending = sending
 
     async def close(self) -> None:
         """See `Asker.close`."""
@@ -76,6 +82,9 @@ class ReplayAsker:
     def progress(self) -> Progress | None:
         """None: no calls are made."""
         return None
+
+    def allow(self, sending: bool) -> None:
+        """Nothing: no calls are made."""
 
     async def close(self) -> None:
         """Nothing is open."""
