@@ -32,13 +32,21 @@ class LiveEngine(Engine):
         world: Pool and suite already joined.
         caller: Makes the calls.
         background: Where they run.
+        warnings: What could not be read of the journal, for people.
     """
 
     def __init__(
-        self, config: EnvConfig, n: int, world: World, caller: Caller, background: Background
+        self,
+        config: EnvConfig,
+        n: int,
+        world: World,
+        caller: Caller,
+        background: Background,
+        warnings: tuple[str, ...] = (),
     ) -> None:
         super().__init__(config, n, world)
         self.caller = caller
+        self.warnings = warnings
         self._background = background
         self._said: list[list[Said]] = [[] for _ in range(n)]
         self._actions = np.zeros((n, 3), np.int64)
