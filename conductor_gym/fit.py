@@ -1,5 +1,6 @@
 """`conductor-gym fit`: a simulated pool from the single calls of a recording."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -186,4 +187,6 @@ def write_pool(pool: Pool, path: Path) -> None:
         "# errors or an interval, assumed ones low / mid / high.\n\n"
     )
     values = pool.model_dump(exclude_none=True, exclude_defaults=False)
+    if pool.journal is not None:
+        values["journal"] = os.path.relpath(pool.journal, path.absolute().parent)
     write_beside_and_rename(path, (head + tomli_w.dumps(values)).encode())

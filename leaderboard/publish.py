@@ -19,6 +19,7 @@ from conductor_gym.leaderboard.report import (
     outcomes_line,
 )
 from conductor_gym.leaderboard.table import Board, read_boards
+from conductor_gym.leaderboard.tracks import tracks
 
 BEGIN, END = "<!-- board -->\n", "<!-- /board -->\n"
 LEFT_TO_THE_PAGE = ("single:",)
@@ -26,14 +27,14 @@ LEFT_TO_THE_PAGE = ("single:",)
 
 
 def publish(results: Path, repository: Path) -> None:
-    """Write both files from result files, and copy the pictures beside the page.
+    """Write the tracks that have result files into both files; other tracks stay as they are.
 
     Args:
         results: Folder of result files, with the pictures of `conductor-gym report`.
         repository: Where README.md and docs/ are.
 
     Raises:
-        DataFileError: No results, no pictures, or a README without the marks.
+        DataFileError: No results, rows of several commits, or a README without the marks.
     """
     boards = read_boards(results)
     commits = {row.result.commit or "unknown" for board in boards for row in board.rows}
@@ -42,22 +43,48 @@ def publish(results: Path, repository: Path) -> None:
             f"rows come from different commits ({', '.join(sorted(commits))}): run `make "
             "leaderboard` from one clean checkout."
         )
-    made = f"Printed by `make leaderboard` at commit {commits.pop()}."
+    made = f"Rows at commit {commits.pop()}."
     plots, slopes = (_copied(boards, results, repository, end) for end in ("", "-assumptions"))
     page = markdown(boards, plots, slopes).replace(FIDELITY, "[fidelity.md](fidelity.md)")
-    page = page.replace("# Leaderboard\n", f"# Leaderboard\n\n{made} The README shows parts.\n", 1)
+    path = repository / "docs/board.md"
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
     readme = (repository / "README.md").read_text(encoding="utf-8")
     before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    shown, end, after = rest.partition(END)
     if not begin or not end:
         raise DataFileError(f"{repository}/README.md: no {BEGIN.strip()} ... {END.strip()}.")
     parts = [part for board in boards for part in _shown(board, plots)]
-    text = "\n".join([made, "", legend(boards), "", *parts])
+    text = "\n".join([legend(boards), "", *parts])
     text = text.replace(FIDELITY, f"[{FIDELITY}]({FIDELITY})")
-    write_beside_and_rename(repository / "docs/board.md", page.encode())
+    write_beside_and_rename(path, _merged(page, old, "## ", made).encode())
+    text = _merged(text, shown, "### ", made)
     write_beside_and_rename(
         repository / "README.md", (before + BEGIN + text + END + after).encode()
     )
+
+
+def _merged(new: str, old: str, mark: str, made: str) -> str:
+    """A page of sections by track: the new ones, and those old ones that have no new one.
+
+    Args:
+        new: Page of the new sections; what stands before the first one is taken from here.
+        old: Page as it was.
+        mark: What headings of tracks begin with.
+        made: Line below the heading of each new section.
+    """
+    lead, found = _sections(new, mark)
+    _, kept = _sections(old, mark)
+    for heading, text in found.items():
+        kept[heading] = f"\n{made}\n{text}"
+    order = {name: place for place, name in enumerate(tracks())}
+    names = sorted(kept, key=lambda heading: order.get(heading.partition(":")[0], len(order)))
+    return lead + "".join(f"{mark}{name}\n{kept[name]}" for name in names)
+
+
+def _sections(page: str, mark: str) -> tuple[str, dict[str, str]]:
+    """What stands before the first track, and the text of each track by its heading."""
+    pieces = re.split(rf"^{mark}([a-z0-9-]+: .*)\n", page, flags=re.M)
+    return pieces[0], dict(zip(pieces[1::2], pieces[2::2], strict=True))
 
 
 def _copied(boards: list[Board], results: Path, repository: Path, end: str) -> dict[str, str]:

@@ -11,7 +11,14 @@ from conductor_gym.recordings.journal_lines import is_journal
 from conductor_gym.recordings.recording import Recording, load_recording
 from conductor_gym.spaces import N_DOMAINS, SURFACE_COLUMNS
 from conductor_gym.tasks.selection import cut
-from conductor_gym.tasks.suite import RecordedCard, Split, list_suites, load_split, make_split
+from conductor_gym.tasks.suite import (
+    RecordedCard,
+    Split,
+    list_suites,
+    load_split,
+    load_suite_card,
+    make_split,
+)
 from conductor_gym.tasks.text_features import hashed_embedding, surface_features
 
 OTHER = "other"
@@ -54,7 +61,9 @@ def recorded_split(suite: str, card: RecordedCard, split: str, salt: str = "") -
         rows = recording.complete_for(card.complete_for or recording.outcomes.workers)
     told = recording.queries
     if is_journal(Path(recording.card.outcomes.files[0])):
-        return _of_suite(suite, recording, split, [told.uids[row] for row in rows.tolist()])
+        of_suite = _of_suite(suite, split, [told.uids[row] for row in rows.tolist()])
+        if of_suite is not None:
+            return of_suite
     merged = merged_domains(list(told.domains))
     domains = tuple(sorted(set(merged.values())))
 
@@ -80,21 +89,17 @@ def recorded_split(suite: str, card: RecordedCard, split: str, salt: str = "") -
     return _split(suite, split, recording, domains, merged, chosen)
 
 
-def _of_suite(suite: str, recording: Recording, split: str, uids: list[str]) -> Split:
-    """The queries of a journal as their own suite has them: it has texts and splits of its own."""
-    file = recording.card.outcomes.files[0]
+def _of_suite(suite: str, split: str, uids: list[str]) -> Split | None:
+    """The queries of a journal as a shipped suite has them, with its texts, domains and splits.
+
+    None where they are of no shipped suite: then the journal alone tells of them.
+    """
     named = uids[0].partition("/")[0]
-    if named not in list_suites():
-        raise DataFileError(
-            f"{file}: its queries, such as {uids[0]!r}, are of no shipped suite "
-            f"({', '.join(list_suites())}), so their texts and splits are not known. Write a table "
-            "of outcomes from it (docs/recordings.md) with the queries' texts."
-        )
+    if named not in list_suites() or split not in load_suite_card(named).splits:
+        return None
     whole, known = load_split(named, split), set(uids)
     rows = [row for row, uid in enumerate(whole.uids) if uid in known]
-    if not rows:
-        raise DataFileError(f"{file}: it has no query of split {split!r} of suite {named!r}.")
-    return cut(suite, whole, rows, tuple(whole.uids[row] for row in rows))
+    return cut(suite, whole, rows, tuple(whole.uids[row] for row in rows)) if rows else None
 
 
 def _split(

@@ -15,17 +15,16 @@ import argparse
 import signal
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 from urllib.parse import urlsplit
 
-import tomli_w
 from small_llm import small_llm
 from vllm_server import Served, vllm_servers
 
-from conductor_gym.data_files import find_named_toml
-from conductor_gym.workers.pool import POOLS_FOLDER
+from conductor_gym.fit import write_pool
+from conductor_gym.workers.pool import load_pool
+from conductor_gym.workers.some_workers import some_workers
 
 MADE = Path("models/llms")
 LOGS = Path("results/live")
@@ -41,41 +40,34 @@ def model_folder(place: str) -> Path:
     return MADE
 
 
-def _text(pool: str) -> str:
-    return find_named_toml("pool", pool, POOLS_FOLDER).read_text(encoding="utf-8")
-
-
-def served_pool(pool: str, folder: Path, copies: Path) -> tuple[str, list[Served]]:
+def served_pool(name: str, folder: Path, copies: Path) -> tuple[str, list[Served]]:
     """The pool with those workers whose model is there, and what to serve for it.
 
     Args:
-        pool: Name or file.
+        name: Name or file of the pool.
         folder: Holds the models.
         copies: Folder for a copy of the pool, where one is needed.
     """
-    raw = tomllib.loads(_text(pool))
-    everyone: list[dict[str, Any]] = raw["workers"]
-    workers = [worker for worker in everyone if (folder / worker["live"]["model"]).is_dir()]
+    pool = load_pool(name)
+    there = [w for w in pool.workers if w.live is not None and (folder / w.live.model).is_dir()]
     models = [
-        Served(
-            (folder / worker["live"]["model"]).resolve(),
-            worker["live"]["model"],
-            urlsplit(str(worker["live"]["base_url"])).port or 80,
-        )
-        for worker in workers
+        Served((folder / live.model).resolve(), live.model, _port(live.base_url))
+        for live in (worker.live for worker in there)
+        if live is not None
     ]
     if not models:
-        raise SystemExit(f"no model of pool {pool!r} is in {folder}")
-    if len(workers) == len(everyone):
-        return pool, models
-    absent = [worker["name"] for worker in everyone if worker not in workers]
+        raise SystemExit(f"no model of pool {name!r} is in {folder}")
+    if len(there) == len(pool.workers):
+        return name, models
+    absent = [worker.name for worker in pool.workers if worker not in there]
     print(f"not in {folder}, so left out: {', '.join(absent)}", flush=True)
-    providers = {worker.get("provider", "") for worker in workers}
-    limits = {name: said for name, said in raw.get("limits", {}).items() if name in providers}
-    copies.mkdir(parents=True, exist_ok=True)
-    copy = copies / f"{raw['name']}-here.toml"
-    copy.write_text(tomli_w.dumps(raw | {"workers": workers, "limits": limits}), encoding="utf-8")
+    copy = copies / f"{pool.name}-here.toml"
+    write_pool(some_workers(pool, [worker.name for worker in there]), copy)
     return str(copy), models
+
+
+def _port(base_url: str | None) -> int:
+    return urlsplit(base_url or "").port or 80
 
 
 def _leave(number: int, _: object) -> NoReturn:

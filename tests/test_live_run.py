@@ -11,19 +11,24 @@ import tomli_w
 from live_run import served_pool
 from vllm_server import Served, vllm_servers
 
+from conductor_gym.workers.pool import load_pool
+
 
 def write_pool(folder: Path, *names: str) -> str:
-    workers = [
-        {
-            "name": name,
-            "provider": f"host-{name}",
-            "live": {"model": name, "base_url": f"http://127.0.0.1:{8101 + i}/v1"},
-        }
-        for i, name in enumerate(names)
+    """A file with the workers of the shipped pool under other names, each of its own provider."""
+    shipped = load_pool("small-llms").model_dump(exclude_none=True)
+    cards = [
+        worker
+        | {"name": name, "uid": name, "provider": f"host-{name}"}
+        | {"live": worker["live"] | {"model": name}}
+        for worker, name in zip(shipped["workers"], names, strict=False)
     ]
     limits = {f"host-{name}": {"concurrent": 48} for name in names}
+    head = ("title", "prices_as_of", "output_cap", "overhead_tokens")
+    said = {name: shipped[name] for name in head}
+    said |= {"name": "p", "backend": "live", "workers": cards, "limits": limits}
     path = folder / "pool.toml"
-    path.write_text(tomli_w.dumps({"name": "p", "workers": workers, "limits": limits}))
+    path.write_text(tomli_w.dumps(said))
     return str(path)
 
 

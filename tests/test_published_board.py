@@ -17,14 +17,19 @@ def _part(repository: Path) -> str:
     return readme.partition(BEGIN)[2].partition(END)[0]
 
 
-def _commit(text: str) -> str:
-    (commit,) = re.findall(r"Printed by `make leaderboard` at commit ([0-9a-f]+)\.", text)
-    return commit
+def _commits(text: str, mark: str) -> dict[str, str]:
+    """Commit of the rows of each track."""
+    return dict(re.findall(rf"^{mark}([a-z-]+): .*\n\nRows at commit ([0-9a-f]+)\.$", text, re.M))
 
 
-def test_readme_and_page_were_printed_at_one_clean_commit(repository: Path) -> None:
+def test_every_track_tells_the_clean_commit_of_its_rows_the_same_in_both_files(
+    repository: Path,
+) -> None:
     page = (repository / "docs/board.md").read_text(encoding="utf-8")
-    assert _commit(_part(repository)) == _commit(page)
+    told = _commits(page, "## ")
+    assert {"standard", "paper", "mmlu-pro"} <= set(told)
+    assert set(told) == set(re.findall(r"^## ([a-z-]+): ", page, re.M))
+    assert _commits(_part(repository), "### ") == told
 
 
 @pytest.mark.parametrize("track", ["standard", "paper"])
@@ -46,11 +51,18 @@ def test_publishing_writes_both_files_and_keeps_the_rest(tmp_path: Path) -> None
     (repository / "README.md").write_text(f"before\n{BEGIN}old\n{END}after\n")
     publish(results, repository)
     readme = (repository / "README.md").read_text()
-    assert readme.startswith(f"before\n{BEGIN}Printed by `make leaderboard` at commit 0123abc.")
+    assert _commits(readme, "### ") == {"paper": "0123abc"}
     assert readme.endswith(f"{END}after\n")
     assert "| best-by-domain" in readme
     assert "\nold\n" not in readme
     assert "| best-by-domain" in (repository / "docs/board.md").read_text()
+    other = tmp_path / "other"
+    for agent in ("best-single", "best-by-domain"):
+        made = evaluate(agent, "paper-unconstrained", 60, (0.05,))
+        write_result(made.model_copy(update={"commit": "4567def"}), other)
+    publish(other, repository)
+    told = _commits((repository / "docs/board.md").read_text(), "## ")
+    assert told == {"paper": "0123abc", "paper-unconstrained": "4567def"}
     write_result(evaluate("random", "paper", 60, (0.05,)), results)
     with pytest.raises(DataFileError, match="different commits"):
         publish(results, repository)

@@ -1,5 +1,6 @@
 """A simulated pool from a fit: what the table tells is fitted, the rest is assumed and says so."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,7 +168,8 @@ def fitted_pool(
         fitted_on: What was fitted.
     """
     names = recorded.worker_names
-    origin = f"{fitted_on.queries} queries of {recorded.recording}, split {fitted_on.split}"
+    recording = Path(recorded.recording or "").name  # of a journal: without its folders
+    origin = f"{fitted_on.queries} queries of {recording}, split {fitted_on.split}"
     cap = max(end_points(recorded.output_cap))
     if fitted.tokens is None:
         cap = max(cap, 4096.0)
