@@ -119,9 +119,12 @@ def fit(
 
 def _suite(source: "Source") -> str:
     """A suite that the fitted pool can be played on: that of a journal's tasks, else the table."""
+    from conductor_gym.tasks.suite import list_suites
+
     if source.pool.journal is None:
         return source.table
-    return source.recording.queries.uids[0].partition("/")[0]
+    named = source.recording.queries.uids[0].partition("/")[0]
+    return named if named in list_suites() else source.pool.journal
 
 
 def _tell_sparse(scores: npt.NDArray[np.float64], workers: tuple[str, ...]) -> None:
