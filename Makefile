@@ -23,7 +23,7 @@ VLLM := .venv-vllm
 VLLM_PYTHON ?= $(VLLM)/bin/python
 
 # What `make recording` records, and how much of it. LIMIT: tasks of each split, all by default.
-LIVE_POOL ?= small-llms-live
+LIVE_POOL ?= small-llms
 RECORDING ?= results/recording
 CHOSEN ?= $(RECORDING)/small-llms-v1.toml
 BREADTH ?= core-small-v1
@@ -32,7 +32,7 @@ CHOSEN_TEST ?= 8
 ATTEMPTS ?= 4
 LIMIT ?=
 # Prices of the small LLMs are stand-ins: they cost nothing. Other workers may cost real money.
-BUDGET_USD ?= $(if $(filter small-llms-live,$(LIVE_POOL)),1000,1)
+BUDGET_USD ?= $(if $(filter small-llms,$(LIVE_POOL)),1000,1)
 CONCURRENT ?= 256
 # How often `make kills` kills a run.
 KILLS ?= 20

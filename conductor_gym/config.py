@@ -2,7 +2,8 @@
 
 import operator
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
 
 from conductor_gym.dynamics.keyed import PUBLIC_KEY
@@ -97,3 +98,19 @@ class EnvConfig:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; without a backend where the pool's own is meant."""
         return {k: v for k, v in asdict(self).items() if k != "backend" or v is not None}
+
+
+def check_settings(names: Iterable[str], also: tuple[str, ...] = ()) -> None:
+    """Check that settings exist.
+
+    Args:
+        names: As they were given.
+        also: Names besides those of `EnvConfig`.
+
+    Raises:
+        UnknownNameError: One does not.
+    """
+    known = (*(field.name for field in fields(EnvConfig)), *also)
+    for name in names:
+        if name not in known:
+            raise unknown_name("setting", name, known)

@@ -3,14 +3,18 @@
 import os
 import tempfile
 import tomllib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from conductor_gym.errors import DataFileError, unknown_name
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 RECORDED_FOLDER_VARIABLE = "CONDUCTOR_GYM_RECORDED"
 CACHE_FOLDER_VARIABLE = "CONDUCTOR_GYM_CACHE"
@@ -42,14 +46,59 @@ def load_toml(path: Path, model: type[M]) -> M:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
+        problems = _own_problems(error)
         lines = [
-            f"  {'.'.join(str(p) for p in problem['loc']) or '(top level)'}: {problem['msg']}"
-            for problem in error.errors()[:10]
+            f"  {'.'.join(str(p) for p in problem['loc']) or '(top level)'}: "
+            f"{_what_is_wrong(problem, model)}"
+            for problem in problems[:10]
         ]
-        more = error.error_count() - len(lines)
+        more = len(problems) - len(lines)
         if more > 0:
             lines.append(f"  ... and {more} more")
         raise DataFileError("\n".join([f"{path}: these fields need repair:", *lines])) from None
+
+
+def _own_problems(error: ValidationError) -> "list[ErrorDetails]":
+    """Problems, without what they make wrong around them: a list that lost its broken entries."""
+    problems = error.errors()
+    places = [problem["loc"] for problem in problems]
+    return [
+        problem
+        for problem, place in zip(problems, places, strict=True)
+        if problem["type"] != "too_short" or not any(_is_inside(other, place) for other in places)
+    ]
+
+
+def _is_inside(place: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
+    return len(place) > len(outer) and place[: len(outer)] == outer
+
+
+def _what_is_wrong(problem: "ErrorDetails", model: type[BaseModel]) -> str:
+    """A problem in words; what was given is named where it cannot be a key that strayed."""
+    said = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "literal_error":
+        return f"{said}, not {problem['input']!r}"
+    if problem["type"] == "extra_forbidden":
+        *place, name = problem["loc"]
+        near = get_close_matches(str(name), _fields_at(model, place), n=1, cutoff=0.5)
+        return "there is no such field" + (f"; did you mean {near[0]!r}?" if near else "")
+    return said
+
+
+def _fields_at(model: type[BaseModel], place: Sequence[int | str]) -> list[str]:
+    """Names of the fields that a section of the file may have."""
+    models = [model]
+    for step in place:
+        # Positions, keys and tags lie between a field and the models in it.
+        inside = [m.model_fields[str(step)].annotation for m in models if step in m.model_fields]
+        models = [found for annotation in inside for found in _models_in(annotation)] or models
+    return [name for found in models for name in found.model_fields]
+
+
+def _models_in(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _models_in(part)]
 
 
 def find_named_toml(kind: str, name: str, folder: Path) -> Path:

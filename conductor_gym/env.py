@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from conductor_gym.config import EnvConfig, whole_number
+from conductor_gym.config import EnvConfig, check_settings, whole_number
 from conductor_gym.dynamics.results import RULE_NAMES, STATUS_NAMES
 from conductor_gym.engine import Engine
 from conductor_gym.engines import new_engine
@@ -48,6 +48,7 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
         backend: ``"simulated"`` or ``"recorded"``; None: as the pool's file says. Live workers are
             in `ConductorLive-v0`.
         render_mode: ``"ansi"`` returns the episode so far as text, ``"human"`` prints it.
+        **unknown: None: a setting that does not exist is an error that names the nearest one.
 
     Raises:
         ConductorError: Unknown names, broken files or settings that cannot work together.
@@ -69,7 +70,9 @@ class ConductorEnv(gym.Env[Observations, npt.NDArray[np.int64]]):
         assumptions: Assumptions = "mid",
         backend: Backend | None = None,
         render_mode: str | None = None,
+        **unknown: Any,
     ) -> None:
+        check_settings(unknown, also=("render_mode",))
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise unknown_name("render_mode", render_mode, self.metadata["render_modes"])
         self.config = EnvConfig(

@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from conductor_gym.config import EnvConfig, whole_number
+from conductor_gym.config import EnvConfig, check_settings, whole_number
 from conductor_gym.dynamics.state import Observation, Records
 from conductor_gym.engine import Engine
 from conductor_gym.engines import new_engine
@@ -30,7 +29,6 @@ from conductor_gym.reset_options import (
 from conductor_gym.spaces import action_space, observation_space
 from conductor_gym.types import LARGEST_INDEX
 
-_SETTINGS = tuple(field.name for field in fields(EnvConfig))
 _MODES = {mode.value: mode for mode in AutoresetMode}
 
 Flags = npt.NDArray[np.bool_]
@@ -43,9 +41,7 @@ def config_of(settings: Mapping[str, Any]) -> EnvConfig:
     Raises:
         UnknownNameError: There is no such setting.
     """
-    for name in settings:
-        if name not in _SETTINGS:
-            raise unknown_name("setting", name, _SETTINGS)
+    check_settings(settings)
     return EnvConfig(**settings)
 
 

@@ -207,6 +207,14 @@ def join(config: EnvConfig, pool: Pool, data: Split) -> World:
     return World(config, pool, data, tables, simulated, np.zeros((1, 1, 1), RECORDED_DTYPE))
 
 
+_FIT = "Make a simulated pool from recorded outcomes: conductor-gym fit (docs/recordings.md)."
+_FIT_LIVE = (
+    "An agent that is tuned or trained beforehand needs a simulation of its workers: record some "
+    "calls (conductor-gym record), name the journal as `journal` in the pool's file and fit it "
+    "(conductor-gym fit), see docs/live.md. `rules` and `random` play without."
+)
+
+
 def _check_backend(pool: Pool, data: Split, backend: Backend) -> None:
     """Whether a pool has what a backend needs, and the suite too.
 
@@ -215,8 +223,8 @@ def _check_backend(pool: Pool, data: Split, backend: Backend) -> None:
     """
     if backend == "simulated" and pool.model is None:
         raise ConfigError(
-            f"pool {pool.name!r} is {pool.backend} and holds nothing to simulate. Make a simulated "
-            "pool from recorded outcomes: conductor-gym fit (docs/recordings.md)."
+            f"pool {pool.name!r} is {pool.backend} and holds nothing to simulate. "
+            + (_FIT_LIVE if pool.backend == "live" else _FIT)
         )
     if backend == "recorded" and pool.recording is None and pool.journal is None:
         raise ConfigError(

@@ -32,7 +32,7 @@ class PriceEstimate:
         told = "unknown (the pool holds nothing to simulate)"
         if self.expected is not None:
             told = f"{self.expected:.4f} USD (simulated)"
-        return f"expected cost {told}, at most {self.at_most:.2f} USD"
+        return f"expected cost {told}, at most {self.at_most:g} USD"
 
 
 def price_estimate(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import pytest
 from paper_world import paper_env
 
@@ -196,3 +197,15 @@ def test_a_file_that_is_not_there_or_not_utf_8_is_refused(tmp_path: Path):
     latin = tmp_path / "latin.toml"
     latin.write_bytes('name = "caf\xe9"'.encode("latin-1"))
     refuse(DataFileError, str(latin), "not valid TOML", pool=str(latin))
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_misspelt_setting_is_told_beside_the_one_that_was_meant(live: bool, tmp_path: Path):
+    settings: dict[str, Any] = {
+        "journal": tmp_path / "calls.jsonl",
+        "ceiling_usd": 1.0,
+        "pool": "paper",
+    }
+    name = "ConductorLive-v0" if live else "Conductor-v0"
+    with pytest.raises(UnknownNameError, match="Did you mean 'cost_weight'"):
+        gym.make(name, cost_wieght=0.1, **(settings if live else {}))

@@ -1,7 +1,7 @@
 """`conductor-gym fit`: from recorded outcomes to a simulated pool."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,9 @@ import typer
 from rich.table import Table
 
 from conductor_gym.cli.terminal import messages, tables
+
+if TYPE_CHECKING:
+    from conductor_gym.fit import Source
 
 Workers = Annotated[
     str | None, typer.Option(help="Workers to keep, separated by commas; all where not given.")
@@ -109,9 +112,19 @@ def fit(
         f"of difficulty and {text.r2_own:.3f} ± {text.r2_own_error:.3f} of workers' own trouble\n"
         f"-> {out} (what no single call tells is borrowed and marked `assumed` in it)\n"
         f"hold it against unseen queries: conductor-gym fidelity {out}\n"
-        f'play on it: gym.make("Conductor-v0", pool="{out}", suite="{source.table}"'
+        f'play on it: gym.make("Conductor-v0", pool="{out}", suite="{_suite(source)}"'
         f"{f', max_workers={len(pool.workers)}' if len(pool.workers) > 8 else ''})"
     )
+
+
+def _suite(source: "Source") -> str:
+    """A suite that the fitted pool can be played on: that of a journal's tasks, else the table."""
+    from conductor_gym.tasks.suite import list_suites
+
+    if source.pool.journal is None:
+        return source.table
+    named = source.recording.queries.uids[0].partition("/")[0]
+    return named if named in list_suites() else source.pool.journal
 
 
 def _tell_sparse(scores: npt.NDArray[np.float64], workers: tuple[str, ...]) -> None:

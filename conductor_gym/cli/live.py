@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
+from conductor_gym.cli.terminal import messages
 from conductor_gym.errors import ConfigError
 from conductor_gym.types import NANO_USD
 
@@ -20,10 +22,15 @@ class CallsColumn(ProgressColumn):
     def __init__(self) -> None:
         super().__init__()
         self._engine: LiveEngine | None = None
+        self._told = set[str]()
 
     def watch(self, engine: "LiveEngine") -> None:
-        """Show this engine's calls from now on."""
+        """Show this engine's calls from now on, and what could not be read of its journal."""
         self._engine = engine
+        for warning in engine.warnings:
+            if warning not in self._told:
+                messages().print(f"[yellow]{escape(warning)}[/]")
+            self._told.add(warning)
 
     def render(self, task: Task) -> Text:
         """See `ProgressColumn.render`."""

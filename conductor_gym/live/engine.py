@@ -36,13 +36,21 @@ class LiveEngine(Engine):
         world: Pool and suite already joined.
         caller: Makes the calls.
         background: Where they run.
+        warnings: What could not be read of the journal, for people.
     """
 
     def __init__(
-        self, config: EnvConfig, n: int, world: World, caller: Caller, background: Background
+        self,
+        config: EnvConfig,
+        n: int,
+        world: World,
+        caller: Caller,
+        background: Background,
+        warnings: tuple[str, ...] = (),
     ) -> None:
         super().__init__(config, n, world)
         self.caller = caller
+        self.warnings = warnings
         self._background = background
         self._said: list[list[Said]] = [[] for _ in range(n)]
         self._actions = np.zeros((n, 3), np.int64)
@@ -139,8 +147,8 @@ class LiveEngine(Engine):
             future = self._running[slot]
             if future is not None:
                 outcomes[slot], said[slot] = future.result()
-        for slot in slots.tolist():
-            self._said[slot].append(said[slot])
+        for slot, words in said.items():
+            self._said[slot].append(words)
             del self._running[slot]
         return self.step_told(slots, self._actions, outcomes, observation)
 

@@ -4,6 +4,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
+
 from conductor_gym.engine import Engine
 from conductor_gym.env import ConductorEnv
 from conductor_gym.live.engine import LiveEngine
@@ -41,7 +43,7 @@ class LiveConductorEnv(ConductorEnv):
         super().__init__(pool=pool, **settings)
 
     def _new_engine(self) -> Engine:
-        return open_live(self.config, 1, self._options)
+        return _told(open_live(self.config, 1, self._options))
 
     def close(self) -> None:
         """Close connections and journal."""
@@ -77,9 +79,16 @@ class LiveConductorVectorEnv(ConductorVectorEnv):
         super().__init__(num_envs, **settings)
 
     def _new_engine(self) -> Engine:
-        return open_live(self.config, self.num_envs, self._options)
+        return _told(open_live(self.config, self.num_envs, self._options))
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close connections and journal."""
         if isinstance(self.engine, LiveEngine):
             self.engine.close()
+
+
+def _told(engine: LiveEngine) -> LiveEngine:
+    """An engine, after what could not be read of its journal was told."""
+    for warning in engine.warnings:
+        gym.logger.warn(warning)
+    return engine

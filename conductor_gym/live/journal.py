@@ -25,6 +25,7 @@ BYTES_PER_TOKEN = 12
 """Room that is held for a token of a reply: two characters that ASCII writes as six (assumed)."""
 BYTES_PER_LINE = 1024
 """Room that is held for the rest of a reply's line."""
+NAMED = {"workers": "hash of the workers' uids and prices", "prompts": "version of the prompts"}
 NOT_COMPARED = ("kind", "format", "version")
 """Fields of a header in which a run that goes on may differ from the one before."""
 
@@ -267,7 +268,7 @@ class Journal:
 
 def _check_header(calls: Calls, given: Mapping[str, Any]) -> None:
     differs = [
-        f"{name} is {calls.header.get(name)!r} there and {value!r} now"
+        f"{NAMED.get(name, name)} is {calls.header.get(name)!r} there and {value!r} now"
         for name, value in given.items()
         if calls.header and name not in NOT_COMPARED and calls.header.get(name) != value
     ]

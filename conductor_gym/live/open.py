@@ -97,8 +97,9 @@ def open_replay(config: EnvConfig, n: int, world: World) -> LiveEngine:
         DataFileError: No such journal.
     """
     tokens = tuple(CharTokens() for _ in world.pool.workers)
-    asker = ReplayAsker(Replay(journal_path(world.pool)))
-    return LiveEngine(config, n, world, Caller(world, asker, tokens), Background())
+    replay = Replay(journal_path(world.pool))
+    caller = Caller(world, ReplayAsker(replay), tokens)
+    return LiveEngine(config, n, world, caller, Background(), replay.warnings)
 
 
 def open_live(config: EnvConfig, n: int, options: LiveOptions) -> LiveEngine:
@@ -139,7 +140,7 @@ def open_live(config: EnvConfig, n: int, options: LiveOptions) -> LiveEngine:
         raise
     asker = JournalledAsker(dispatcher, journal)
     caller = Caller(world, asker, tuple(tokens[w.uid] for w in world.pool.workers))
-    return LiveEngine(config, n, world, caller, background)
+    return LiveEngine(config, n, world, caller, background, journal.warnings)
 
 
 def _workers(pool: Pool) -> str:

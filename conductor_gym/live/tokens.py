@@ -74,7 +74,8 @@ class HFTokens:
             raise ConfigError(
                 f"no tokenizer can be loaded from {name!r} ({one_line(error)[:120]}). Give a "
                 "folder with tokenizer.json, or the name of a model that is in the local cache, as "
-                "`tokenizer` of the worker; nothing is downloaded."
+                "`tokenizer` of the worker (`model`, where that runs in this process); nothing is "
+                "downloaded."
             ) from None
         if not self._tokenizer.is_fast:
             raise ConfigError(
