@@ -1,13 +1,9 @@
 """`ConductorLive-v0` and `run --backend live` as users meet them, against a real server."""
 
 import json
-import os
 import re
 import shlex
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +12,7 @@ import gymnasium
 import numpy as np
 import pytest
 from adding_server import AddingServer
-from fault_server import MODEL, SECRET, FaultServer
+from fault_server import MODEL, SECRET
 from gymnasium.utils.env_checker import check_env
 from reference_asker import live_pool
 from text_suites import row, write_rows
@@ -236,46 +232,6 @@ def test_the_command_of_a_result_makes_it_again_from_the_journal(
         k: v for k, v in first.items() if k not in measured
     }
     assert server.seen.total() == asked
-
-
-def stopped(url: str, folder: Path, server: FaultServer, times: int) -> tuple[int, str]:
-    """Exit code and messages of a run that gets so many Ctrl-C once calls are under way."""
-    live_pool(folder, url, MODEL)
-    with subprocess.Popen(
-        [sys.executable, "-m", "conductor_gym", *RUN],
-        cwd=folder,
-        stderr=subprocess.PIPE,
-        env=dict(os.environ),
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        until = time.monotonic() + 60
-        while server.seen.total() < 6 and time.monotonic() < until:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        said = ""
-        if times > 1:
-            while "waiting for the replies" not in said:
-                said += process.stderr.readline()
-            process.send_signal(signal.SIGINT)
-        said += process.stderr.read()
-        return process.wait(60), said
-
-
-def test_ctrl_c_waits_for_what_is_paid_and_a_second_one_does_not(folder: Path):
-    with AddingServer(latency_s=2.5) as slow:
-        code, said = stopped(slow.url(), folder, slow, 1)
-        assert code == 130, said
-        assert "waiting for the replies to 6 calls" in said
-        held = load_journal(folder / "calls.jsonl")
-        assert len(held.replies) == slow.seen.total() == 6
-        assert not held.unanswered
-    with AddingServer() as silent:
-        (folder / "calls.jsonl").unlink()
-        code, said = stopped(silent.url("hang"), folder, silent, 2)
-        assert code == 130, said
-        assert "Traceback" not in said
-        assert len(load_journal(folder / "calls.jsonl").unanswered) == 6
 
 
 def test_no_key_is_told(folder: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):

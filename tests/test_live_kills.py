@@ -44,15 +44,15 @@ def _start(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _ends(folder: Path, run: subprocess.Popen[bytes]) -> None:
-    assert run.wait(timeout=60 + 2 * KILLS) == 0, (folder / "stderr.txt").read_text()[-2000:]
+    assert run.wait(timeout=300 + 2 * KILLS) == 0, (folder / "stderr.txt").read_text()[-2000:]
 
 
 def _result(folder: Path) -> dict[str, Any]:
-    """The only result file, without what a clock measured."""
+    """The only result file, without what a clock measured and how clean the checkout is."""
     (path,) = (folder / "results" / "trio-sums.jsonl-test-live").glob("*.json")
     result = json.loads(path.read_text(encoding="utf-8"))
-    for measured in ("wall_s", "built_s"):
-        del result[measured]
+    for name in ("wall_s", "built_s", "commit"):
+        del result[name]
     for at in result["at"]:
         del at["latency_s"]
     return result
