@@ -231,6 +231,7 @@ def evaluate(
         raise ConfigError(f"episodes must lie in [1, {MAX_EPISODES}], got {number}.")
     missing = what_is_missing(agent, track.setting(HEADLINE_COST_WEIGHT, seed))
     at: list[AtCostWeight] = []
+    lacking: str | None = None
     trained_as: dict[str, Any] | None = None
     built_s = 0.0
     if missing is None:
@@ -249,8 +250,8 @@ def evaluate(
                 try:
                     played = play_told(policy, engine, number, advance, time_limit_s)
                 except NotRecordedError as error:
-                    missing, at = str(error), []
-                    break
+                    lacking = lacking or f"at cost weight {weight:g} {error}"
+                    continue  # at another weight it may stay within what is recorded
                 finally:
                     engine.close()
             else:
@@ -269,7 +270,7 @@ def evaluate(
         kind=track.kind,
         assumptions=assumptions if track.kind == "simulated" else None,
         privileged=card.privileged,
-        not_applicable=missing,
+        not_applicable=missing if at else missing or lacking,
         episodes=number,
         seed=seed,
         environment=track.evaluation(HEADLINE_COST_WEIGHT, assumptions).as_dict()
