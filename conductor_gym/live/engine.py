@@ -139,8 +139,8 @@ class LiveEngine(Engine):
             future = self._running[slot]
             if future is not None:
                 outcomes[slot], said[slot] = future.result()
-        for slot in slots.tolist():
-            self._said[slot].append(said[slot])
+        for slot, words in said.items():
+            self._said[slot].append(words)
             del self._running[slot]
         return self.step_told(slots, self._actions, outcomes, observation)
 
