@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -69,11 +69,9 @@ def live(**settings: Any) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """Arrays of objects as lists, whatever they hold."""
     if isinstance(value, dict):
-        return {name: plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)) or (
-        isinstance(value, np.ndarray) and value.dtype.hasobject
-    ):
-        return [plain(item) for item in value]
+        return {name: plain(item) for name, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, (list, tuple)) or getattr(value, "dtype", None) == np.dtype(object):
+        return [plain(item) for item in cast("list[Any]", value)]
     return value
 
 
