@@ -136,6 +136,9 @@ def _loadings(fitted: Fitted, names: tuple[str, ...], domains: tuple[str, ...]) 
     }
 
 
+FITTED_SPEED = "; speed fitted to recorded seconds"
+
+
 def _workers(name: str, cards: tuple[WorkerCard, ...], fitted: Fitted) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for w, card in enumerate(cards):
@@ -147,7 +150,7 @@ def _workers(name: str, cards: tuple[WorkerCard, ...], fitted: Fitted) -> list[d
                 "tokens_per_second": round(float(fitted.latency.tokens_per_second[w]), 3),
                 "ttft_seconds": round(float(fitted.latency.ttft_seconds[w]), 4),
                 "ttft_sigma": round(float(fitted.latency.ttft_sigma[w]), 3),
-                "note": f"{card.note}; speed fitted to recorded seconds",
+                "note": card.note.removesuffix(FITTED_SPEED) + FITTED_SPEED,
             }
         else:
             row = SPEED | row | {"note": f"{card.note}; speed is assumed, no latency is recorded"}
