@@ -168,18 +168,17 @@ class LiveEngine(Engine):
         calls = [future for future in self._running.values() if future is not None]
         self.caller.allow(False)
         try:
-            if wait(calls, QUIET_S).not_done:
-                print(self._waiting_for(), file=sys.stderr)
+            told = self.caller.progress()
+            if told is not None and wait(calls, QUIET_S).not_done:
+                print(self._waiting_for(told.in_flight), file=sys.stderr)
                 wait(calls, self._longest_s)
         finally:
             self.drop(list(self._running))
             self.caller.allow(True)
 
-    def _waiting_for(self) -> str:
-        told = self.caller.progress()
-        number = len(self._running) if told is None else told.in_flight
+    def _waiting_for(self, calls: int) -> str:
         return (
-            f"waiting for the replies to {number} calls that were sent, {self._longest_s:g} s at "
+            f"waiting for the replies to {calls} calls that were sent, {self._longest_s:g} s at "
             "most; Ctrl-C gives them up, and those without a reply are asked and paid again"
         )
 

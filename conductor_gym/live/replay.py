@@ -52,7 +52,7 @@ class Replay:
             f"query {said.get('uid')!r}, attempt {said.get('attempt', request.attempt)}"
         )
         return NotRecordedError(
-            f"{self._calls.path} holds no such call: {what}. {self._reason(request)} With "
+            f"{self._calls.path.name} holds no such call: {what}. {self._reason(request)} With "
             "backend live and this journal, what is missing is asked and added."
         )
 
