@@ -68,11 +68,6 @@ class Engine:
         if n < 1:
             raise ConfigError(f"at least one environment is needed, got {n!r}.")
         self.world: World = make_world(config) if world is None else world
-        if self.world.told and type(self) is Engine:
-            raise ConfigError(
-                f"outcomes of pool {self.world.pool.name!r} come from outside (backend "
-                f"{self.world.backend!r}): an `Engine` cannot make them, a `LiveEngine` can."
-            )
         self.n = n
         self.state: State = new_state(n, config.max_steps, config.max_workers)
         self._scratch = new_scratch(min(BLOCK, max(n, len(self.world.tables.workers))))
@@ -158,6 +153,7 @@ class Engine:
             InvalidActionError: An action outside the action space, of a slot whose episode is not
                 over. No episode has moved.
         """
+        self._check_makes_outcomes()
         results = np.empty(self.n, RESULT_DTYPE)
         world = self.world
         arguments = (
@@ -177,6 +173,13 @@ class Engine:
         if outside >= 0:
             raise self.out_of_range(arguments[4], outside)
         return results
+
+    def _check_makes_outcomes(self) -> None:
+        if self.world.told:
+            raise ConfigError(
+                f"outcomes of pool {self.world.pool.name!r} come from outside (backend "
+                f"{self.world.backend!r}): an `Engine` cannot make them, a `LiveEngine` can."
+            )
 
     def out_of_range(self, actions: npt.NDArray[np.int64], slot: int) -> InvalidActionError:
         """The error for a slot's action outside the action space."""
@@ -263,6 +266,7 @@ class Engine:
         Returns:
             One row a slot, one column a worker of the pool.
         """
+        self._check_makes_outcomes()
         solves = self._new_solves(slots)
         world = self.world
         kernels().first_solves(

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from conductor_gym.config import EnvConfig
-from conductor_gym.engine import Engine
+from conductor_gym.engines import new_engine
 from conductor_gym.errors import ConfigError, DataFileError
 from conductor_gym.leaderboard.evaluate import unpack_action
 from conductor_gym.leaderboard.results import AtCostWeight, Result, entry
@@ -76,7 +76,7 @@ class ResultTrace:
         """
         for at in self._at:
             config = replace(self.config, cost_weight=at.cost_weight)
-            engine = Engine(config, min(SIDE_BY_SIDE, self._result.episodes))
+            engine = new_engine(config, min(SIDE_BY_SIDE, self._result.episodes))
             decisions = [[unpack_action(code) for code in codes] for codes in at.decisions]
             again = replay(engine, self._result.stream, 0, decisions)
             for index in range(self._result.episodes):

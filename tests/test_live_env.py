@@ -194,7 +194,7 @@ def test_a_journal_of_other_workers_is_refused(folder: Path, run: Callable[..., 
     pool.write_text(pool.read_text().replace("usd_per_m_input = 0.1", "usd_per_m_input = 0.2"))
     code, said = run(*RUN)
     assert code == 2
-    assert "calls.jsonl belongs to another run: workers" in said
+    assert "calls.jsonl belongs to another run: hash of the workers' uids and prices" in said
 
 
 def test_a_package_that_is_missing_is_told_with_its_extra(

@@ -183,13 +183,15 @@ def test_the_page_describes_what_is_there(
 ):
     page = (repository / "docs" / "suites.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"<!-- file: my-suite.jsonl -->\n```json\n(.*?)```", page, re.DOTALL)
-    (card,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    card, selection = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "my-suite.jsonl").write_text(example, encoding="utf-8")
     (tmp_path / "mine.toml").write_text(card, encoding="utf-8")
+    (tmp_path / "some.toml").write_text(selection, encoding="utf-8")
     read = read_tasks(tmp_path / "my-suite.jsonl")
     assert [grade(task, task.reference) for task, _ in read] == [1.0] * 5
     monkeypatch.chdir(tmp_path)
     assert load_suite_card("mine.toml").splits == ("train", "dev", "test")
+    assert load_suite_card("some.toml").selection is not None
     for name in VERIFIERS:
         assert f"| `{name}` |" in page
     text = load_suite_card("core-v1").text
