@@ -94,7 +94,7 @@ def section(found: dict[str, Any], figure: str) -> list[str]:
         "## Assumed parameters, held against live calls",
         "",
         f"{found['queries']:,} tasks of `{found['suite']}`, recorded with {len(workers)} live "
-        f"workers ({', '.join(workers)}): each solved every task {found['attempts']} times, "
+        f"workers ({', '.join(workers)}): each solved every task up to {found['attempts']} times, "
         "verified and revised its own and the others' first answers, aggregated them, and solved "
         "again after seeing one. The same scripts were then played by simulated workers, whose "
         "abilities and shared difficulty are fitted to the first solves of this recording, under "

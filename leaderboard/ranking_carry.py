@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import kendalltau, spearmanr
 
+from conductor_gym.agents.registry import agent_card
 from conductor_gym.errors import ConfigError
 from conductor_gym.leaderboard.metrics import deviations, interval, seed_deviations
 from conductor_gym.leaderboard.results import Result, read_result, utilities
@@ -94,15 +95,20 @@ def carried(simulated: list[Result], recorded: list[Result]) -> Carried:
     ]
     sides = dict(zip(("simulated", "recorded"), played, strict=True))
     every = list(dict.fromkeys(result.agent for result in (*simulated, *recorded)))
-    shared = [agent for agent in every if all(agent in rows for rows in played)]
+    both = [agent for agent in every if all(agent in rows for rows in played)]
+    learners = {agent for agent in both if _learns_longer(*(rows[agent].result for rows in played))}
+    shared = [agent for agent in both if agent not in learners]
     ranked = [a for a in shared if not played[0][a].result.privileged]
     left_out = {
         agent: " and ".join(
             f"not on the {name} track" for name, r in sides.items() if agent not in r
         )
         for agent in every
-        if agent not in shared
+        if agent not in both
     }
+    left_out |= dict.fromkeys(
+        sorted(learners), "it learns while it is scored, on more episodes of one track"
+    )
     if len(ranked) < LEAST_AGENTS:
         raise ConfigError(
             f"{len(ranked)} agents have results on both tracks, an order needs {LEAST_AGENTS}. "
@@ -129,6 +135,11 @@ def carried(simulated: list[Result], recorded: list[Result]) -> Carried:
         float(other.means.max() - other.means[order[0]]),
         left_out,
     )
+
+
+def _learns_longer(one: Result, other: Result) -> bool:
+    """Whether an online learner played more episodes on one track: two different agents then."""
+    return agent_card(one.agent).online and one.episodes != other.episodes
 
 
 def carried_tracks(simulated: str, recorded: str, folder: Path) -> Carried:
