@@ -67,13 +67,14 @@ def _merged(new: str, old: str, mark: str, made: str) -> str:
     """A page of sections by track: the new ones, and those old ones that have no new one.
 
     Args:
-        new: Page of the new sections; what stands before the first one is taken from here.
+        new: Page of the new sections.
         old: Page as it was.
         mark: What headings of tracks begin with.
         made: Line below the heading of each new section.
     """
     lead, found = _sections(new, mark)
-    _, kept = _sections(old, mark)
+    before, kept = _sections(old, mark)
+    lead = max(lead, before, key=len)  # the longer legend explains marks of simulated tracks too
     for heading, text in found.items():
         kept[heading] = f"\n{made}\n{text}"
     order = {name: place for place, name in enumerate(tracks())}
