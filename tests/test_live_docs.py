@@ -1,20 +1,16 @@
 """docs/live.md: its files, commands and code work from top to bottom against a local server."""
 
-import contextlib
 import hashlib
-import io
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from fault_server import FaultServer
+from page_commands import command, python_block
 from text_suites import row, write_rows
-from typer.testing import CliRunner
 
-from conductor_gym.cli import app
 from conductor_gym.types import Status
 from conductor_gym.workers.endpoint import Endpoint
 from conductor_gym.workers.pool import load_pool
@@ -72,21 +68,9 @@ class Session:
                     self.said[line] = command(used_line)
                     self.paid[line] = server.seen.total()
             elif what == "run":
-                printed = io.StringIO()
-                with contextlib.redirect_stdout(printed):
-                    exec(compile(used, "docs/live.md", "exec"), {})
-                self.said[text] = printed.getvalue()
+                self.said[text] = python_block(used, "docs/live.md")
             else:
                 pytest.fail(f"docs/live.md: a block that no test runs: {text[:80]}")
-
-
-def command(line: str) -> str:
-    name, *arguments = shlex.split(line)
-    assert name == "conductor-gym"
-    result = CliRunner().invoke(app, arguments)
-    if result.exception is not None:
-        raise result.exception
-    return result.output
 
 
 @pytest.fixture(scope="module")

@@ -1,18 +1,14 @@
 """docs/traces.md: its commands run from a log to a score, and its warnings hold."""
 
-import contextlib
-import io
 import re
-import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from page_commands import command, python_block
 from production_log import DOMAINS, RIGHT, USD, WORKERS, Log, write_log
 from trace_helpers import read_rows
-from typer.testing import CliRunner
 
-from conductor_gym.cli import app
 from conductor_gym.errors import ConductorError, ConfigError, DataFileError
 from conductor_gym.fit import find_source, fit_source
 from conductor_gym.leaderboard.tracks import find_track
@@ -45,21 +41,9 @@ class Session:
                 for line in text.splitlines():
                     self.said[line] = command(line)
             elif mark == "run":
-                printed = io.StringIO()
-                with contextlib.redirect_stdout(printed):
-                    exec(compile(text, "docs/traces.md", "exec"), {})
-                self.said[text] = printed.getvalue()
+                self.said[text] = python_block(text, "docs/traces.md")
             else:
                 pytest.fail(f"docs/traces.md: a block that no test runs: {text[:80]}")
-
-
-def command(line: str) -> str:
-    name, *arguments = shlex.split(line)
-    assert name == "conductor-gym"
-    result = CliRunner().invoke(app, arguments)
-    if result.exception is not None:
-        raise result.exception
-    return result.output
 
 
 @pytest.fixture(scope="module")
