@@ -77,7 +77,8 @@ class Track(StrictModel):
         """What an agent is told before it is scored at one cost weight."""
         train = self.training()
         # A pool that cannot be simulated has agents that need no training.
-        trains = self.kind != "live" or load_pool(self.pool).model is not None
+        pool = load_pool(self.pool)
+        trains = pool.model is not None or pool.recording is not None
         world = make_world(train if trains else self.evaluation(cost_weight))
         rules = world.tables.rules[0]
         return Setting(
@@ -89,7 +90,7 @@ class Track(StrictModel):
             cost_weight=cost_weight,
             seed=seed,
             simulated=self.kind == "simulated",
-            foreseen=self.kind == "simulated" or load_pool(self.pool).recording is not None,
+            foreseen=self.kind == "simulated" or pool.recording is not None,
         )
 
     def assumptions(self, asked: str = "all") -> tuple[Assumptions, ...]:
