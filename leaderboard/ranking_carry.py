@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import kendalltau, spearmanr
 
-from conductor_gym.agents.registry import agent_card
+from conductor_gym.agents.registry import agents
 from conductor_gym.errors import ConfigError
 from conductor_gym.leaderboard.metrics import deviations, interval, seed_deviations
 from conductor_gym.leaderboard.results import Result, read_result, utilities
@@ -139,7 +139,8 @@ def carried(simulated: list[Result], recorded: list[Result]) -> Carried:
 
 def _learns_longer(one: Result, other: Result) -> bool:
     """Whether an online learner played more episodes on one track: two different agents then."""
-    return agent_card(one.agent).online and one.episodes != other.episodes
+    card = agents().get(one.agent)  # none of an agent of one's own
+    return card is not None and card.online and one.episodes != other.episodes
 
 
 def carried_tracks(simulated: str, recorded: str, folder: Path) -> Carried:
