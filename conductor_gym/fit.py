@@ -121,7 +121,7 @@ def find_source(
     if table in list_pools() or (table.endswith(".toml") and not is_recording(table)):
         pool = load_pool(table)
         if pool.recording is None and pool.journal is not None:
-            pool = pool.model_copy(update={"recording": pool.journal})
+            pool = pool.model_copy(update={"recording": pool.journal, "backend": "recorded"})
         if pool.recording is None:
             raise ConfigError(
                 f"pool {table!r} is {pool.backend}: a fit needs recorded outcomes. "

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
 from conductor_gym.errors import ConfigError, unknown_name
 from conductor_gym.fit import TEXT_COLUMNS, Source, fit_source
 from conductor_gym.leaderboard.carry_over import Part, Queries, carry_over, learn, utilities
+from conductor_gym.leaderboard.free_world import free_world
 from conductor_gym.leaderboard.statistics import (
     Calls,
     Statistics,
@@ -26,7 +26,6 @@ from conductor_gym.leaderboard.statistics import (
 from conductor_gym.reward import HEADLINE_COST_WEIGHT
 from conductor_gym.tasks.suite import Split
 from conductor_gym.workers.pool import Pool
-from conductor_gym.world import join
 
 MEASURES = (
     "accuracy_mae",
@@ -49,7 +48,6 @@ SIMULATED_QUERIES = 100_000
 SPLITS = 200
 FLOOR_QUANTILE = 0.95
 FITTED_ON, HELD_OUT = "train", "test"
-MAX_BUDGET = 10.0
 
 Step = Callable[[str], None]
 
@@ -61,17 +59,9 @@ def silent(what: str) -> None:
 
 def single_calls(pool: Pool, data: Split, key: str = "fidelity") -> Calls:
     """A first isolated solve of every worker on every query of a split, in the split's order."""
-    config = EnvConfig(
-        pool=pool.name,
-        suite=data.suite,
-        split=data.name,
-        cost_weight=0.0,
-        budget_usd=MAX_BUDGET,
-        max_workers=max(8, len(pool.workers)),
-        key=key,
-    )
     size = len(data.uids)
-    engine = Engine(config, size, join(config, pool, data))
+    world = free_world(pool, data, pool.backend, key)
+    engine = Engine(world.config, size, world)
     slots = np.arange(size, dtype=np.int64)
     engine.start(slots, np.zeros_like(slots), slots, engine.new_observation())
     found = engine.first_solves(slots)

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from conductor_gym.config import EnvConfig
 from conductor_gym.errors import ConfigError
+from conductor_gym.leaderboard.free_world import free_world
 from conductor_gym.leaderboard.held_assumptions import held
 from conductor_gym.leaderboard.scripted_calls import (
-    MAX_BUDGET,
     SIMULATED_QUERIES,
     Played,
     merged,
@@ -17,11 +16,11 @@ from conductor_gym.leaderboard.tracks import find_track
 from conductor_gym.live.open import open_replay
 from conductor_gym.live.scripts import acts, solves
 from conductor_gym.recordings.journal_table import calls
-from conductor_gym.tasks.suite import Split, load_split, load_suite_card
-from conductor_gym.types import MAX_STEPS, MAX_WORKERS
+from conductor_gym.tasks.suite import load_split, load_suite_card
+from conductor_gym.types import MAX_STEPS
 from conductor_gym.workers.fitted_pool import ASSUMED_FROM, ATTRACTOR
 from conductor_gym.workers.pool import Assumed, Known, Pool, load_pool
-from conductor_gym.world import World, join, journal_path
+from conductor_gym.world import journal_path
 
 
 def silent(what: str) -> None:
@@ -79,7 +78,7 @@ def hold_track(
     parts: list[Played] = []
     for data in splits:
         report(f"replaying split {data.name}")
-        world = _recorded_world(pool, data)
+        world = free_world(pool, data, "recorded")
         engine = open_replay(world.config, len(data.uids), world)
         try:
             parts.append(play_recorded(engine, scripts, uids))
@@ -117,16 +116,3 @@ def assumed_again(pool: Pool) -> Pool:
         for name, card in pool.domains.items()
     }
     return pool.model_copy(update={"model": model, "domains": domains})
-
-
-def _recorded_world(pool: Pool, data: Split) -> World:
-    config = EnvConfig(
-        pool=pool.name,
-        suite=data.suite,
-        split=data.name,
-        cost_weight=0.0,
-        budget_usd=MAX_BUDGET,
-        max_workers=max(MAX_WORKERS, len(pool.workers)),
-        backend=None if pool.backend == "recorded" else "recorded",
-    )
-    return join(config, pool, data)

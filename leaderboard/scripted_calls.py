@@ -9,16 +9,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from conductor_gym.config import EnvConfig
 from conductor_gym.dynamics.state import STEP_DTYPE, Records
 from conductor_gym.engine import Engine
 from conductor_gym.errors import ConfigError, NotRecordedError
+from conductor_gym.leaderboard.free_world import free_world
 from conductor_gym.live.engine import LiveEngine
 from conductor_gym.live.scripts import Script
 from conductor_gym.tasks.suite import Split
 from conductor_gym.types import Assumptions, Subtask
 from conductor_gym.workers.pool import Pool
-from conductor_gym.world import join
 
 SOLVE, VERIFY = int(Subtask.SOLVE), int(Subtask.VERIFY)
 REVISE, AGGREGATE = int(Subtask.REVISE), int(Subtask.AGGREGATE)
@@ -29,7 +28,6 @@ NOT_PLAYED = -1
 """Status of a step that was invalid, never reached, or is not in the journal."""
 SIMULATED_QUERIES = 4000
 """Simulated under as many keys as reach this, so that nearly only the recorded side is noisy."""
-MAX_BUDGET = 10.0
 
 
 class Played(NamedTuple):
@@ -79,18 +77,8 @@ def play_simulated(
     parts: list[Played] = []
     for key in range(-(-least // size)):
         for data in splits:
-            config = EnvConfig(
-                pool=pool.name,
-                suite=data.suite,
-                split=data.name,
-                cost_weight=0.0,
-                budget_usd=MAX_BUDGET,
-                max_workers=max(8, len(pool.workers)),
-                key=f"held-{key}",
-                assumptions=assumptions,
-                backend=None if pool.backend == "simulated" else "simulated",
-            )
-            engine = Engine(config, len(data.uids), join(config, pool, data))
+            world = free_world(pool, data, "simulated", f"held-{key}", assumptions)
+            engine = Engine(world.config, len(data.uids), world)
             parts.append(_play(engine, scripts, _kept(data, uids), _step_all))
     return merged(parts)
 
