@@ -28,7 +28,14 @@ from conductor_gym.spaces import (
     WORKER_COLUMNS,
     mask_width,
 )
-from conductor_gym.types import LARGEST_INDEX, MICROSECONDS, N_LEVELS, N_SUBTASKS, NANO_USD
+from conductor_gym.types import (
+    LARGEST_INDEX,
+    MICROSECONDS,
+    MISSING,
+    N_LEVELS,
+    N_SUBTASKS,
+    NANO_USD,
+)
 from conductor_gym.world import World, make_world
 
 
@@ -141,7 +148,7 @@ class Engine:
         """Step every slot whose episode is not over.
 
         Args:
-            actions: int64 [n, 3], see `as_actions`.
+            actions: int64 [n, 3], see `as_actions`; `UNREADABLE_ACTION` where a text held none.
             observation: Arrays of all n slots, all rows are written.
             restart: Whether slots whose episode was over before start the next index of their
                 stream instead; otherwise they stay as they are.
@@ -254,7 +261,9 @@ class Engine:
             )
         if given.dtype == np.uint64:
             given = np.minimum(given, np.uint64(LARGEST_INDEX))  # it would wrap
-        return given.astype(np.int64, copy=False).reshape(-1, 3)
+        table = given.astype(np.int64, copy=False).reshape(-1, 3)
+        # Numbers are never unreadable, so what stands for that is out of range here.
+        return np.where(table == MISSING, MISSING - 1, table)
 
     def first_solves(self, slots: npt.NDArray[np.int64], level: int = 0) -> FirstSolves:
         """What each worker's first `solve` of the whole would give now. For privileged agents only.

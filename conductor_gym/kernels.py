@@ -141,6 +141,7 @@ def kernels() -> Kernels:
             worker, subtask, level = actions[slot]
             inside = (worker >= 0) & (worker < slots) & (subtask >= 0) & (subtask < _N_SUBTASKS)
             inside &= (level >= 0) & (level < _N_LEVELS)
+            inside |= (worker == MISSING) & (subtask == MISSING) & (level == MISSING)
             if not inside and episodes[slot].over == 0:
                 return slot
         rows = flat(observation)

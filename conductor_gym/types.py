@@ -85,6 +85,7 @@ class Rule(IntEnum):
     ANSWERS_WITHOUT_IDENTITY = 5
     SUBTASK_UNSUPPORTED = 6
     LEVEL_UNSUPPORTED = 7
+    UNREADABLE = 8
 
 
 RULE_TEXTS: dict[Rule, str] = {
@@ -95,7 +96,12 @@ RULE_TEXTS: dict[Rule, str] = {
     Rule.ANSWERS_WITHOUT_IDENTITY: "answers have no identity here, so they cannot be counted",
     Rule.SUBTASK_UNSUPPORTED: "this subtask does not exist on this task or backend",
     Rule.LEVEL_UNSUPPORTED: "this context level does not exist on this backend",
+    Rule.UNREADABLE: "no action could be read in the text",
 }
+
+
+UNREADABLE_ACTION = (MISSING, MISSING, MISSING)
+"""What an engine takes for a text that holds no action: the step is spent and the penalty charged."""
 
 
 class CallOutcome(NamedTuple):

@@ -73,6 +73,7 @@ class ReferenceAsker:
         self._tasks, self._journal = tasks, journal
         self._shares, self._mute, self._distinct = shares or {}, mute, distinct
         self.asked: list[str] = []
+        self.in_flight = 0
         self.requests: list[ChatRequest] = []
 
     async def ask(self, request: ChatRequest, worst_cost: int) -> ChatReply:
@@ -81,7 +82,9 @@ class ReferenceAsker:
         if known is not None:
             return known
         self._journal.sent(request, worst_cost)
+        self.in_flight += 1
         reply = await self.reply(request, worst_cost)
+        self.in_flight -= 1
         self._journal.replied(request, reply)
         self.asked.append(request.key)
         self.requests.append(request)
@@ -114,8 +117,8 @@ class ReferenceAsker:
         self._journal.graded(key, outcome)
 
     def progress(self) -> Progress | None:
-        """None."""
-        return None
+        """How many calls are under way, and nothing else."""
+        return Progress(len(self.asked), 0, self.in_flight, {}, 0, 0, 0.0)
 
     def allow(self, sending: bool) -> None:
         """Nothing: what is asked is answered at once."""

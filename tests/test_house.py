@@ -36,7 +36,9 @@ LAYERS: tuple[frozenset[str], ...] = (
             "workflow_env",
         }
     )
-    | frozenset({"infos", "kernels", "live", "render", "reset_options", "sb3", "traces"}),
+    | frozenset(
+        {"infos", "kernels", "language", "live", "render", "reset_options", "sb3", "traces"}
+    ),
     frozenset({"agents"}),
     frozenset({"leaderboard"}),
     frozenset({"cli", "__main__"}),

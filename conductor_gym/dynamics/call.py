@@ -36,6 +36,7 @@ _NO_ANSWERS = int(Rule.NO_ANSWERS)
 _WITHOUT_IDENTITY = int(Rule.ANSWERS_WITHOUT_IDENTITY)
 _SUBTASK_UNSUPPORTED = int(Rule.SUBTASK_UNSUPPORTED)
 _LEVEL_UNSUPPORTED = int(Rule.LEVEL_UNSUPPORTED)
+_UNREADABLE = int(Rule.UNREADABLE)
 _FATE_CALL, _FATE_VOTE, _FATE_SUBMIT = int(Fate.CALL), int(Fate.VOTE), int(Fate.SUBMIT)
 _FATE_UNAFFORDABLE, _FATE_INVALID = int(Fate.UNAFFORDABLE), int(Fate.INVALID)
 
@@ -260,13 +261,13 @@ def plan_call(
         episode: `EPISODE_DTYPE` record, read only.
         steps: `STEP_DTYPE` [max_steps] of the episode, read only.
         worker: Slot.
-        subtask: A `Subtask`.
+        subtask: A `Subtask`, `MISSING` where no action could be read.
         level: Context level.
         call: `CALL_DTYPE` record, written.
     """
     _clear(call, worker, subtask, level)
     free = (subtask == _VOTE) | (subtask == _SUBMIT)
-    rule = subtask_rule(tables, episode, subtask)
+    rule = subtask_rule(tables, episode, subtask) if subtask >= 0 else _UNREADABLE
     if rule == _NONE and not free:
         rule = worker_rule(tables, episode, worker)
         if rule == _NONE:

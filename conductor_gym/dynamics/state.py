@@ -31,6 +31,7 @@ EPISODE_DTYPE = np.dtype(
         ("query1", np.uint64),
         ("cost", np.int64),  # nano-USD
         ("latency", np.int64),  # microseconds
+        ("begins", np.int64),  # microsecond of the next call, -1: when all before it are back
         ("charge", np.int64),  # cumulative nano-utility
         ("cost_weight", np.int64),  # millionths
         ("latency_weight", np.int64),

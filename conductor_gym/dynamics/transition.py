@@ -72,6 +72,7 @@ def _start_episode(tables: Any, episode: Any, scratch: Any, lane: int) -> None:
     episode.query1 = q1
     episode.cost = 0
     episode.latency = 0
+    episode.begins = MISSING
     episode.charge = 0
     episode.cost_weight = weight
     episode.latency_weight = rules.latency_weight
@@ -167,7 +168,8 @@ def apply_outcome(tables: Any, episode: Any, steps: Any, call: Any, outcome: Any
         step.score = outcome.score
         step.luck = outcome.luck
         episode.cost += outcome.cost
-        episode.latency += outcome.latency
+        begins = episode.latency if episode.begins < 0 else episode.begins
+        episode.latency = max(episode.latency, begins + outcome.latency)
         if outcome.status == _OK:
             if gives_answer(call.subtask):
                 episode.answers += 1

@@ -15,7 +15,7 @@ from conductor_gym.engine import Engine
 from conductor_gym.kernels import OUTCOME_DTYPE
 from conductor_gym.live.background import Background
 from conductor_gym.live.caller import NOTHING, Caller, Came, Said, Situation
-from conductor_gym.types import N_LEVELS, N_SUBTASKS
+from conductor_gym.types import MISSING, N_LEVELS, N_SUBTASKS
 from conductor_gym.world import World
 
 Slots = npt.NDArray[np.int64]
@@ -102,7 +102,7 @@ class LiveEngine(Engine):
     def inside(self, actions: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which actions lie in the action space, bool [n]."""
         within = (actions >= 0) & (actions < self._bounds)
-        return np.asarray(within.all(axis=1))
+        return np.asarray(within.all(axis=1) | (actions == MISSING).all(axis=1))
 
     def begin(self, slots: Slots, actions: npt.NDArray[np.int64]) -> None:
         """Start the calls that actions ask for in some slots; no episode moves.
