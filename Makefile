@@ -133,8 +133,9 @@ live: $(VENV)/installed $(if $(filter $(VLLM)/%,$(VLLM_PYTHON)),$(VLLM)/installe
 kills: $(VENV)/installed ## Kill a live run again and again and compare what it ends in (KILLS=200 for longer)
 	CONDUCTOR_GYM_KILLS=$(KILLS) $(BIN)/pytest -s -p no:xdist tests/test_live_kills.py
 
+# One thread each: two processes with two threads each take three times as long on two cores.
 test: $(VENV)/installed ## Run the tests
-	$(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 check: $(VENV)/installed ## Lint, format and types
 	$(BIN)/ruff check .

@@ -101,7 +101,7 @@ RULE_TEXTS: dict[Rule, str] = {
 
 
 UNREADABLE_ACTION = (MISSING, MISSING, MISSING)
-"""What an engine takes for a text that holds no action: the step is spent and the penalty charged."""
+"""What an engine takes for a text without an action: a step is spent, the penalty charged."""
 
 
 class CallOutcome(NamedTuple):

@@ -122,9 +122,17 @@ def test_a_journal_replays_the_vector_environment_exactly(folder: Path, mode: An
     env.engine.close()
 
 
+def test_what_live_workers_cannot_do_without_is_asked_for(folder: Path):
+    del folder
+    with pytest.raises(ConfigError, match="journal, ceiling_usd"):
+        gym.make("ConductorLive-v0", pool="trio.toml")
+    with pytest.raises(ConfigError, match="need ceiling_usd"):
+        gym.make_vec("ConductorLive-v0", 2, pool="trio.toml", journal="calls.jsonl")
+
+
 def test_an_environment_that_costs_nothing_refuses_live_workers(folder: Path):
     for name in ("Conductor-v0", "ConductorLive-v0"):
-        with pytest.raises(TypeError if "Live" in name else ConfigError) as error:
+        with pytest.raises(ConfigError) as error:
             gym.make(name, pool="trio.toml", suite="sums.jsonl")
         said = str(error.value)
         assert "ceiling_usd" in said

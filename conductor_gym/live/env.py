@@ -8,6 +8,7 @@ import gymnasium as gym
 
 from conductor_gym.engine import Engine
 from conductor_gym.env import ConductorEnv
+from conductor_gym.errors import ConfigError
 from conductor_gym.live.engine import LiveEngine
 from conductor_gym.live.open import open_live
 from conductor_gym.live.options import CONCURRENT, LiveOptions
@@ -33,12 +34,12 @@ class LiveConductorEnv(ConductorEnv):
 
     def __init__(
         self,
-        pool: str,
-        journal: str | PathLike[str],
-        ceiling_usd: float,
+        pool: str | None = None,
+        journal: str | PathLike[str] | None = None,
+        ceiling_usd: float | None = None,
         **settings: Any,
     ) -> None:
-        self._options = LiveOptions(Path(journal), ceiling_usd, 1)
+        pool, self._options = needed(pool, journal, ceiling_usd, 1)
         settings.setdefault("backend", "live")
         super().__init__(pool=pool, **settings)
 
@@ -56,6 +57,7 @@ class LiveConductorVectorEnv(ConductorVectorEnv):
 
     Args:
         num_envs: Slots.
+        pool: Path to a pool's file whose workers have a [workers.live] section.
         journal: File that every call stands in; continued where it exists.
         ceiling_usd: USD that all calls in the journal may cost together.
         concurrent: Calls at the same time.
@@ -69,14 +71,15 @@ class LiveConductorVectorEnv(ConductorVectorEnv):
         self,
         num_envs: int = 1,
         *,
-        journal: str | PathLike[str],
-        ceiling_usd: float,
+        pool: str | None = None,
+        journal: str | PathLike[str] | None = None,
+        ceiling_usd: float | None = None,
         concurrent: int = CONCURRENT,
         **settings: Any,
     ) -> None:
-        self._options = LiveOptions(Path(journal), ceiling_usd, concurrent)
+        pool, self._options = needed(pool, journal, ceiling_usd, concurrent)
         settings.setdefault("backend", "live")
-        super().__init__(num_envs, **settings)
+        super().__init__(num_envs, pool=pool, **settings)
 
     def _new_engine(self) -> Engine:
         return _told(open_live(self.config, self.num_envs, self._options))
@@ -85,6 +88,27 @@ class LiveConductorVectorEnv(ConductorVectorEnv):
         """Close connections and journal."""
         if isinstance(self.engine, LiveEngine):
             self.engine.close()
+
+
+def needed(
+    pool: str | None,
+    journal: str | PathLike[str] | None,
+    ceiling_usd: float | None,
+    concurrent: int,
+) -> tuple[str, LiveOptions]:
+    """What a live environment cannot do without: its pool, its journal and what it may cost.
+
+    Raises:
+        ConfigError: One of them was not given.
+    """
+    given = {"pool": pool, "journal": journal, "ceiling_usd": ceiling_usd}
+    missing = [name for name, value in given.items() if value is None]
+    if pool is None or journal is None or ceiling_usd is None:
+        raise ConfigError(
+            f"live workers need {', '.join(missing)}: their calls cost money. Such as "
+            'pool="pool.toml", journal="calls.jsonl", ceiling_usd=1.0.'
+        )
+    return pool, LiveOptions(Path(journal), ceiling_usd, concurrent)
 
 
 def _told(engine: LiveEngine) -> LiveEngine:
