@@ -181,6 +181,25 @@ class Engine:
             raise self.out_of_range(arguments[4], outside)
         return results
 
+    def instruct(self, slot: int, words: str) -> None:
+        """Words for the worker of a slot's next call. Workers that are not live ignore them.
+
+        Args:
+            slot: Which slot.
+            words: Free text; nothing where empty.
+        """
+        del slot, words
+
+    def answer_text(self, slot: int, step: int) -> str:
+        """The answer that a past step gave, in words; empty where there are none.
+
+        Args:
+            slot: Which slot.
+            step: From 0.
+        """
+        del slot, step
+        return ""
+
     def _check_makes_outcomes(self) -> None:
         if self.world.told:
             raise ConfigError(

@@ -74,6 +74,8 @@ def _answer(letters: Letters, part: int, answer: int) -> str:
 def _tell_step(engine: Engine, slot: int, t: int, letters: Letters) -> str:
     step: Any = engine.state.steps[slot, t]
     known = bool(engine.world.tables.rules[0]["identity"])
+    if step["rule"] == Rule.UNREADABLE:
+        return f"invalid, {RULE_TEXTS[Rule.UNREADABLE]} (-{INVALID_PENALTY} points)"
     subtask = Subtask(int(step["subtask"])).name.lower()
     names = engine.world.pool.worker_names
     worker = int(step["worker"])

@@ -64,6 +64,19 @@ def weighed(
     return quality - paid - latency_weight * latency_s / LATENCY_UNIT_S
 
 
+def paper_reward(readable: npt.ArrayLike, quality: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The reward of the paper's conductor, elementwise: right 1, wrong 0.5, unreadable 0.
+
+    It knows no costs. As in Sakana's "RL Conductor" (arXiv 2512.04388).
+
+    Args:
+        readable: Whether all of an episode's replies held a workflow.
+        quality: q in [0, 1] of the submitted answer; right is 1.
+    """
+    right = np.asarray(quality, np.float64) >= 1.0
+    return np.where(np.asarray(readable, bool), np.where(right, 1.0, 0.5), 0.0)
+
+
 def utility(
     quality: npt.ArrayLike,
     cost_usd: npt.ArrayLike,

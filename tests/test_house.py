@@ -31,6 +31,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "engine",
             "engines",
             "env",
+            "episode_env",
             "vector_env",
             "text_env",
             "workflow_env",
@@ -219,7 +220,16 @@ def test_the_wheel_holds_all_code_and_data_under_one_import_name(wheel: Path):
     expected: set[str] = set()
     for folder in CODE_FOLDERS:
         prefix = "" if folder == "conductor_gym" else "conductor_gym/"
-        for ending in ("*.py", "*.toml", "*.txt", "*.csv", "*.html", "py.typed"):
+        for ending in (
+            "*.py",
+            "*.toml",
+            "*.json",
+            "*.yaml",
+            "*.txt",
+            "*.csv",
+            "*.html",
+            "py.typed",
+        ):
             for path in (REPOSITORY / folder).rglob(ending):
                 expected.add(prefix + path.relative_to(REPOSITORY).as_posix())
     assert "conductor_gym/workers/pools/paper.toml" in expected

@@ -1,4 +1,4 @@
-"""`start_episodes` and `apply_outcome`: the only two places that write an episode's state."""
+"""`start_episodes` and `apply_outcome`: the only two places that move an episode on."""
 
 from typing import Any
 
@@ -124,6 +124,14 @@ def _answered(episode: Any, part: int, step: int) -> None:
 
 
 @inner_njit
+def end_episode(episode: Any, steps: Any) -> None:
+    """Submit the current answer."""
+    episode.over = 1
+    if episode.current >= 0:
+        episode.quality = steps[episode.current].score
+
+
+@inner_njit
 def apply_outcome(tables: Any, episode: Any, steps: Any, call: Any, outcome: Any) -> float:
     """Advance one episode by one step and return its reward.
 
@@ -197,8 +205,6 @@ def apply_outcome(tables: Any, episode: Any, steps: Any, call: Any, outcome: Any
     note_valid(tables, episode)
     over = (call.fate == _SUBMIT) | (n + 1 == tables.rules[0].max_steps) | (episode.workers == 0)
     if over:
-        episode.over = 1
-        if episode.current >= 0:
-            episode.quality = steps[episode.current].score
+        end_episode(episode, steps)
         reward += episode.quality
     return reward

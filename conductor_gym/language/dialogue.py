@@ -13,6 +13,7 @@ from conductor_gym.language.instructions import instructions
 from conductor_gym.language.lines import as_line, write_line
 from conductor_gym.language.offer import Offer, offer_of
 from conductor_gym.language.options import LanguageOptions
+from conductor_gym.language.untrusted import excerpt, task_shown
 from conductor_gym.live.messages import Message
 from conductor_gym.reward import WEIGHT_SCALE
 from conductor_gym.types import MISSING, NANO_USD, RULE_TEXTS, Rule, Status, Subtask
@@ -26,16 +27,21 @@ class Dialogue:
         messages: The chat; the last one is the environment's.
         offer: What can be chosen now.
         words: What the next call's worker is told besides; set by who answers.
+        tokens_in: Own tokens that the answer took: read, set by who answers.
+        tokens_out: Likewise: written.
     """
 
     messages: tuple[Message, ...]
     offer: Offer
     words: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
 
     def text(self) -> str:
         """The chat as one text."""
         return "\n\n".join(
-            f"> {m.content}" if m.role == "assistant" else m.content for m in self.messages
+            "> " + m.content.replace("\n", "\n> ") if m.role == "assistant" else m.content
+            for m in self.messages
         )
 
 
@@ -50,25 +56,17 @@ def dialogue_of(engine: Engine, slot: int, options: LanguageOptions) -> Dialogue
     offer = offer_of(engine, slot, options)
     messages = [
         Message("system", instructions(options, offer)),
-        Message("user", _task(engine, slot, options, offer)),
+        Message("user", task_text(engine, slot, options, offer)),
     ]
     letters: dict[tuple[int, int], str] = {}
     for t in range(int(engine.episodes[slot]["steps"])):
         messages.append(Message("assistant", _said(engine, slot, t, offer)))
-        messages.append(Message("user", _came(engine, slot, t, letters, options)))
+        messages.append(Message("user", result_text(engine, slot, t, letters, options)))
     return Dialogue(tuple(messages), offer)
 
 
-def shortened(text: str, most: int) -> str:
-    """A text of at most about so many characters, its middle left out."""
-    if len(text) <= most:
-        return text
-    head, tail = most * 2 // 3, most - most * 2 // 3
-    gone = len(text) - head - tail
-    return f"{text[:head]} [{gone:,} characters left out] {text[len(text) - tail :]}"
-
-
-def _task(engine: Engine, slot: int, options: LanguageOptions, offer: Offer) -> str:
+def task_text(engine: Engine, slot: int, options: LanguageOptions, offer: Offer) -> str:
+    """Workers, prices and the task: the first message of the environment."""
     world, episode = engine.world, engine.episodes[slot]
     query = int(episode["query"])
     row: Any = world.tables.queries[query]
@@ -89,7 +87,7 @@ def _task(engine: Engine, slot: int, options: LanguageOptions, offer: Offer) -> 
         size += f", {int(row['documents']):,} tokens of documents"
     lines.append(f"Task ({world.data.domains[int(row['domain'])]}{size}):")
     if world.data.prompts is not None:
-        lines.append(shortened(world.data.prompts[query].strip(), options.query_characters))
+        lines.append(task_shown(world.data.prompts[query], options.query_characters))
     return "\n".join(lines)
 
 
@@ -104,7 +102,7 @@ def _said(engine: Engine, slot: int, t: int, offer: Offer) -> str:
     return write_line(as_line(action, offer), offer.levels)
 
 
-def _came(
+def result_text(
     engine: Engine,
     slot: int,
     t: int,
@@ -126,14 +124,22 @@ def _came(
         said = "parts opened"
     elif subtask == Subtask.CONDENSE:
         said = "documents condensed"
+    elif subtask == Subtask.SUBMIT:
+        return "submitted"
     else:
         said = "answer"
         if shown and int(step["answer"]) != MISSING:
             key = int(step["part"]), int(step["answer"])
-            letter = letters.setdefault(key, chr(ord("A") + len(letters) % 26))
-            said += f" {letter}"
+            said += f" {letters.setdefault(key, letter(len(letters)))}"
         if int(step["part"]) >= 0:
             said += f" to part {int(step['part']) + 1}"
+        if shown and subtask != Subtask.VOTE and (words := excerpt(engine.answer_text(slot, t))):
+            said += f" {words}"
         if shown and float(step["confidence"]) >= 0:
             said += f", confidence {float(step['confidence']):.2f}"
     return said if subtask == Subtask.VOTE else f"{said}, {cents:.3g} cents"
+
+
+def letter(number: int) -> str:
+    """What an answer is called: A, B, ..., Z, A1, B1, and so on."""
+    return chr(ord("A") + number % 26) + (str(number // 26) if number >= 26 else "")

@@ -24,4 +24,6 @@ def instructions(options: LanguageOptions, offer: Offer) -> str:
         offer: What can be chosen.
     """
     del offer
-    return prompts()[options.interface if options.instructed else "brief"]
+    if not options.instructed:
+        return prompts()["brief"]
+    return prompts()[options.interface] + (prompts()["again"] if options.rounds > 1 else "")

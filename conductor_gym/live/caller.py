@@ -75,6 +75,7 @@ class Situation:
         part_answers: Steps that wrote the parts' answers, `MISSING` where there is none.
         steps: `STEP_DTYPE` [steps taken].
         said: Words of each of them.
+        words: What the policy tells the worker besides.
     """
 
     stream: int
@@ -92,6 +93,7 @@ class Situation:
     part_answers: tuple[int, ...]
     steps: Records
     said: tuple[Said, ...]
+    words: str = ""
 
 
 class Asker(Protocol):
@@ -237,6 +239,7 @@ class Caller:
             documents=seen.documents,
             condensed=seen.condensed,
             part_answers=part_answers,
+            words=s.words,
         )
 
     def _context(self, s: Situation, whole: Task, steps: list[int]) -> Context:

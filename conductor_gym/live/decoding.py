@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging as transformers_logging
@@ -53,11 +54,13 @@ class ChatModel:
         bytes_per_token: Of cached keys and values.
     """
 
-    def __init__(self, name: str) -> None:
-        """Load it, in bfloat16 on a GPU and on a CPU that multiplies it, else in float32.
+    def __init__(self, name: str, dtype: str | None = None) -> None:
+        """Load it; weights are safetensors, and no code that comes with a model is run.
 
         Args:
             name: Folder in Hugging Face's form, or a name on its hub.
+            dtype: ``"float32"`` or ``"bfloat16"``; where None, the latter on a GPU and on a CPU
+                that multiplies it, else the former.
 
         Raises:
             ConfigError: It cannot be loaded, or has no chat template.
@@ -65,16 +68,18 @@ class ChatModel:
         if name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
             raise ConfigError(f"model folder {name!r} does not exist (looked in {Path.cwd()}).")
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        dtype = _dtype(self.device)
+        kind = _dtype(self.device) if dtype is None else getattr(torch, dtype)
         load_tokenizer: Any = AutoTokenizer.from_pretrained  # pyright: ignore
         load_model: Any = AutoModelForCausalLM.from_pretrained  # pyright: ignore
         bar = transformers_logging.is_progress_bar_enabled()
         transformers_logging.disable_progress_bar()
         try:
             source = str(Path(name).expanduser())
-            tokenizer: Any = load_tokenizer(source)
-            model: Any = load_model(source, dtype=dtype)
-        except (OSError, ValueError) as error:
+            tokenizer: Any = load_tokenizer(source, trust_remote_code=False)
+            model: Any = load_model(
+                source, dtype=kind, use_safetensors=True, trust_remote_code=False
+            )
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ConfigError(
                 f"model {name!r} cannot be loaded ({one_line(error)}). Give a folder in Hugging "
                 "Face's form, or a name on its hub where the hub can be reached."
@@ -95,7 +100,7 @@ class ChatModel:
         width = (
             getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         )
-        self.bytes_per_token = 2 * config.num_hidden_layers * heads * width * dtype.itemsize
+        self.bytes_per_token = 2 * config.num_hidden_layers * heads * width * kind.itemsize
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """Tokens of a chat, up to where the reply begins."""

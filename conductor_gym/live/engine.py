@@ -53,6 +53,7 @@ class LiveEngine(Engine):
         self.warnings = warnings
         self._background = background
         self._said: list[list[Said]] = [[] for _ in range(n)]
+        self._words = [""] * n
         self._actions = np.zeros((n, 3), np.int64)
         self._running: dict[int, Future[Came] | None] = {}
         live = [card.live for card in world.pool.workers if card.live is not None]
@@ -67,7 +68,11 @@ class LiveEngine(Engine):
         """See `Engine.start`."""
         super().start(slots, streams, indices, observation)
         for slot in slots.tolist():
-            self._said[slot] = []
+            self._said[slot], self._words[slot] = [], ""
+
+    def instruct(self, slot: int, words: str) -> None:
+        """See `Engine.instruct`; they stand in the prompt of that call."""
+        self._words[slot] = words
 
     def step(
         self, actions: npt.NDArray[np.int64], observation: Observation, restart: bool = False
@@ -98,6 +103,11 @@ class LiveEngine(Engine):
             told = self.step_told(waiting, self._actions, nothing, observation)
             results[waiting] = told[waiting]
         return results
+
+    def answer_text(self, slot: int, step: int) -> str:
+        """See `Engine.answer_text`."""
+        said = self._said[slot]
+        return said[step].answer if step < len(said) else ""
 
     def inside(self, actions: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which actions lie in the action space, bool [n]."""
@@ -149,6 +159,7 @@ class LiveEngine(Engine):
                 outcomes[slot], said[slot] = future.result()
         for slot, words in said.items():
             self._said[slot].append(words)
+            self._words[slot] = ""
             del self._running[slot]
         return self.step_told(slots, self._actions, outcomes, observation)
 
@@ -211,4 +222,5 @@ class LiveEngine(Engine):
             part_answers=tuple(episode["part_answers"].tolist()),
             steps=steps[:n].copy(),
             said=tuple(self._said[slot]),
+            words=self._words[slot],
         )

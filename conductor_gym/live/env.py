@@ -1,4 +1,4 @@
-"""`ConductorLive-v0`: the same environment over live workers."""
+"""The same environments over live workers: `ConductorLive-v0` and those of language."""
 
 from os import PathLike
 from pathlib import Path
@@ -6,16 +6,35 @@ from typing import Any
 
 import gymnasium as gym
 
+from conductor_gym.config import EnvConfig
 from conductor_gym.engine import Engine
 from conductor_gym.env import ConductorEnv
 from conductor_gym.errors import ConfigError
 from conductor_gym.live.engine import LiveEngine
 from conductor_gym.live.open import open_live
 from conductor_gym.live.options import CONCURRENT, LiveOptions
+from conductor_gym.text_env import ConductorTextEnv
 from conductor_gym.vector_env import ConductorVectorEnv
+from conductor_gym.workflow_env import ConductorWorkflowEnv
 
 
-class LiveConductorEnv(ConductorEnv):
+class LiveCalls:
+    """What makes an environment's calls for real; `_options` is set before the environment is."""
+
+    config: EnvConfig
+    engine: Engine
+    _options: LiveOptions
+
+    def _new_engine(self) -> Engine:
+        return _told(open_live(self.config, 1, self._options))
+
+    def close(self) -> None:
+        """Close connections and journal."""
+        if isinstance(self.engine, LiveEngine):
+            self.engine.close()
+
+
+class LiveConductorEnv(LiveCalls, ConductorEnv):
     """`ConductorEnv` whose calls are made for real, and cost real money.
 
     What comes back is not a function of the seed. Everything that came back stands in the journal:
@@ -43,13 +62,61 @@ class LiveConductorEnv(ConductorEnv):
         settings.setdefault("backend", "live")
         super().__init__(pool=pool, **settings)
 
-    def _new_engine(self) -> Engine:
-        return _told(open_live(self.config, 1, self._options))
 
-    def close(self) -> None:
-        """Close connections and journal."""
-        if isinstance(self.engine, LiveEngine):
-            self.engine.close()
+class LiveTextEnv(LiveCalls, ConductorTextEnv):
+    """`ConductorTextEnv` whose calls are made for real, and cost real money.
+
+    Workers read the words of an action, and the dialogue shows the beginning of their answers.
+    Journal and ceiling are as for `LiveConductorEnv`.
+
+    Args:
+        pool: Path to a pool's file whose workers have a [workers.live] section.
+        journal: File that every call stands in; continued where it exists.
+        ceiling_usd: USD that all calls in the journal may cost together.
+        **settings: As for `ConductorTextEnv`.
+
+    Raises:
+        ConductorError: As `LiveConductorEnv`.
+    """
+
+    def __init__(
+        self,
+        pool: str | None = None,
+        journal: str | PathLike[str] | None = None,
+        ceiling_usd: float | None = None,
+        **settings: Any,
+    ) -> None:
+        pool, self._options = needed(pool, journal, ceiling_usd, 1)
+        settings.setdefault("backend", "live")
+        super().__init__(pool=pool, **settings)
+
+
+class LiveWorkflowEnv(LiveCalls, ConductorWorkflowEnv):
+    """`ConductorWorkflowEnv` whose calls are made for real, and cost real money.
+
+    Workers read the words of their step. The steps of a workflow are called one after the other;
+    the latency that is charged is that of steps which overlap.
+
+    Args:
+        pool: Path to a pool's file whose workers have a [workers.live] section.
+        journal: File that every call stands in; continued where it exists.
+        ceiling_usd: USD that all calls in the journal may cost together.
+        **settings: As for `ConductorWorkflowEnv`.
+
+    Raises:
+        ConductorError: As `LiveConductorEnv`.
+    """
+
+    def __init__(
+        self,
+        pool: str,
+        journal: str | PathLike[str],
+        ceiling_usd: float,
+        **settings: Any,
+    ) -> None:
+        self._options = LiveOptions(Path(journal), ceiling_usd, 1)
+        settings.setdefault("backend", "live")
+        super().__init__(pool=pool, **settings)
 
 
 class LiveConductorVectorEnv(ConductorVectorEnv):

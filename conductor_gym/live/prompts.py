@@ -72,6 +72,7 @@ class Texts(StrictModel):
     fenced: str
     part_line: str
     confidence: str
+    words: str
     asks: Asks
     forms: Forms
 
@@ -106,6 +107,7 @@ class Asked:
         condensed: Whether `documents` are such notes.
         part_answers: To be put together by `AGGREGATE` once the parts are open, in the order of
             the parts, None where there is none. Empty otherwise.
+        words: What the policy tells the worker besides; empty where it says nothing.
     """
 
     subtask: Subtask
@@ -117,6 +119,7 @@ class Asked:
     documents: str = ""
     condensed: bool = False
     part_answers: tuple[str | None, ...] = ()
+    words: str = ""
 
 
 @lru_cache(maxsize=1)
@@ -187,6 +190,8 @@ def write_prompt(asked: Asked) -> tuple[Message, ...]:
         blocks.append(heading.format(part=part, text=fenced(text or "")))
     if asked.subtask in (Subtask.VERIFY, Subtask.REVISE):
         blocks.append(t.answer.format(text=fenced(asked.answer)))
+    if asked.words:
+        blocks.append(t.words.format(text=without_chat_marks(asked.words)))
     joins = asked.subtask == Subtask.AGGREGATE and bool(asked.part_answers)
     name = "join" if joins else asked.subtask.name.lower()
     blocks.append(_question(name, FORMS[asked.verifier], asked.parts))
