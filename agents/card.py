@@ -39,6 +39,7 @@ class AgentCard(StrictModel):
         timesteps: Environment steps, or samples, of that training unless told otherwise.
         takes_worker: Named as ``NAME:WORKER``.
         may_take_worker: Likewise, or as ``NAME``, which stands for the best single worker.
+        reads: Is a language model that reads episodes as text; made from a model, see llm.py.
         needs: Subtasks without which it makes no sense; where one is missing it shows n/a.
         needs_confidence: Likewise for stated confidence.
         needs_simulation: Likewise for expected outcomes, which recorded tables do not hold.
@@ -57,6 +58,7 @@ class AgentCard(StrictModel):
     timesteps: int = 0
     takes_worker: bool = False
     may_take_worker: bool = False
+    reads: bool = False
     needs: frozenset[Annotated[Subtask, BeforeValidator(_subtask)]] = frozenset()
     needs_confidence: bool = False
     needs_simulation: bool = False
@@ -65,6 +67,11 @@ class AgentCard(StrictModel):
     def trained(self) -> bool:
         """Whether it is made by `conductor-gym train` and loaded from a folder."""
         return self.trainer is not None
+
+    @property
+    def takes_model(self) -> bool:
+        """Whether it is made from what `--model` names."""
+        return self.trained or self.reads
 
     def shown_as(self, name: str) -> str:
         """The name with what may follow it, for lists."""

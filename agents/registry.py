@@ -97,17 +97,25 @@ def make_agent(name: str, setting: Setting, model: Path | None = None) -> Agent:
         return _make_own(name, setting, model)
     if card.takes_worker and not worker:
         raise ConfigError(f"name a worker: {base}:WORKER, one of {', '.join(setting.workers)}.")
+    if card.reads:
+        worker = ""  # a row's own name, as a result file has it
     if worker and not (card.takes_worker or card.may_take_worker):
         raise ConfigError(f"agent {base!r} takes no worker, got {name!r}.")
-    if model is not None and not card.trained:
+    if model is not None and not card.takes_model:
         raise ConfigError(f"agent {name!r} is not a trained one and takes no model.")
+    if card.reads and model is None:
+        raise ConfigError(
+            f"agent {base!r} needs a language model: name one with --model, such as smollm2-135m, "
+            "a folder in Hugging Face's form, a trained conductor's, or a TOML file of settings: "
+            "docs/llm.md."
+        )
     if card.trained and model is None:
         raise ConfigError(
             f"agent {name!r} is trained: run `conductor-gym train {name} --track TRACK` first, or "
             "name its folder with --model."
         )
     make = _load(card.entry, name)
-    if card.trained:
+    if card.takes_model:
         return make(setting, model)
     return make(setting, worker) if worker else make(setting)
 

@@ -86,6 +86,8 @@ def behaviour(agent: str, decisions: list[list[int]], workers: tuple[str, ...]) 
     calls: Counter[str] = Counter()
     steps: Counter[Subtask] = Counter()
     for code, times in Counter(chain.from_iterable(decisions)).items():
+        if code < 0:  # a text that held no action, or the next workflow begins
+            continue
         slot, subtask, _ = unpack_action(code)
         steps[Subtask(subtask)] += times
         if subtask not in FREE:

@@ -3,7 +3,6 @@
 import shlex
 from pathlib import Path
 
-from conductor_gym.leaderboard.supervision import TIME_LIMIT_S
 from conductor_gym.leaderboard.tracks import OWN
 from conductor_gym.live.options import CONCURRENT, LiveOptions
 from conductor_gym.types import Assumptions
@@ -17,7 +16,7 @@ def run_command(
     assumptions: Assumptions | None = None,
     cost_weights: tuple[float, ...] = (),
     model: Path | None = None,
-    time_limit_s: float = TIME_LIMIT_S,
+    time_limit_s: float | None = None,
     live: LiveOptions | None = None,
 ) -> str:
     """The `conductor-gym run` that plays one agent on one track.
@@ -30,7 +29,7 @@ def run_command(
         assumptions: End of the assumed parameters; None where nothing is assumed.
         cost_weights: Where they are not those that would be played anyway.
         model: Folder of a trained agent.
-        time_limit_s: Seconds that one call of the agent may take.
+        time_limit_s: Seconds that one call of the agent may take, where that was told.
         live: Journal and ceiling of a live track.
     """
     words = ["conductor-gym", "run", "--agent", agent]
@@ -50,6 +49,6 @@ def run_command(
         words += ["--cost-weight", f"{weight:g}"]
     if model is not None:
         words += ["--model", str(model)]
-    if time_limit_s != TIME_LIMIT_S:
+    if time_limit_s is not None:
         words += ["--time-limit", f"{time_limit_s:g}"]
     return shlex.join(words)

@@ -5,19 +5,29 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from gymnasium.vector import AutoresetMode
 
 from conductor_gym.agents.base import Agent, Online, Outcome, Privileged
 from conductor_gym.config import EnvConfig
 from conductor_gym.dynamics.state import Records
 from conductor_gym.engine import Engine
+from conductor_gym.engines import new_engine
 from conductor_gym.errors import AgentError, InvalidActionError
-from conductor_gym.leaderboard.supervision import TIME_LIMIT_S, Supervisor
-from conductor_gym.types import MICROSECONDS, N_LEVELS, N_SUBTASKS, NANO_USD
-from conductor_gym.vector_env import ConductorVectorEnv
+from conductor_gym.leaderboard.reading import Reader, usual_batch, usual_time_limit
+from conductor_gym.leaderboard.supervision import Supervisor
+from conductor_gym.types import (
+    MICROSECONDS,
+    MISSING,
+    N_LEVELS,
+    N_SUBTASKS,
+    NANO_USD,
+    UNREADABLE_ACTION,
+)
 
 STREAM = 0
-BATCH = 4096
+AGAIN = -2
+"""Stands between the decisions of two workflows of an episode."""
+ACTION_BITS = (1 << 16) - 1
+"""Of a decision; above them a workflow's step has the bits of the past steps that it saw."""
 
 Codes = npt.NDArray[np.int64]
 
@@ -35,6 +45,8 @@ class Episodes:
         failures: Why an episode was lost, by index: the agent raised, gave no action or hung. What
             was spent until then is charged, the quality is 0, and the last decision is a submit
             that was made in its place.
+        own_tokens: int64 [N, 2], tokens that the agent itself read and wrote; None where it does
+            not read.
     """
 
     quality: npt.NDArray[np.float64]
@@ -43,10 +55,13 @@ class Episodes:
     invalid: npt.NDArray[np.int64]
     decisions: list[list[int]]
     failures: dict[int, str]
+    own_tokens: Codes | None = None
 
 
 def pack_action(actions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """(worker, subtask, level) as one number: (worker * 8 + subtask) * 7 + level.
+
+    `UNREADABLE_ACTION` is -1.
 
     Args:
         actions: int64 [n, 3].
@@ -54,12 +69,15 @@ def pack_action(actions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     Returns:
         int64 [n].
     """
-    return (actions[:, 0] * N_SUBTASKS + actions[:, 1]) * N_LEVELS + actions[:, 2]
+    codes = (actions[:, 0] * N_SUBTASKS + actions[:, 1]) * N_LEVELS + actions[:, 2]
+    return np.where(actions[:, 0] == MISSING, MISSING, codes)
 
 
 def unpack_action(code: int) -> tuple[int, int, int]:
-    """The action that `pack_action` packed."""
-    rest, level = divmod(code, N_LEVELS)
+    """The action that `pack_action` packed; what a step of a workflow saw is left out."""
+    if code == MISSING:
+        return UNREADABLE_ACTION
+    rest, level = divmod(code & ACTION_BITS, N_LEVELS)
     worker, subtask = divmod(rest, N_SUBTASKS)
     return worker, subtask, level
 
@@ -68,10 +86,10 @@ def play(
     agent: Agent,
     config: EnvConfig,
     episodes: int,
-    batch: int = BATCH,
+    batch: int | None = None,
     privileged: bool = False,
     advance: Callable[[int], None] | None = None,
-    time_limit_s: float = TIME_LIMIT_S,
+    time_limit_s: float | None = None,
 ) -> Episodes:
     """Play episodes 0..N-1 of stream 0.
 
@@ -81,40 +99,52 @@ def play(
         agent: A policy. What it does wrong loses the episode in which it does so.
         config: The environment that is scored.
         episodes: N.
-        batch: Episodes side by side; the result does not depend on it.
+        batch: Episodes side by side; the result does not depend on it. None: as suits the agent.
         privileged: Bind the agent to the engine: for references only, never on an agent's word.
         advance: Called with the number of episodes that were finished.
-        time_limit_s: Seconds that one call of `act` or `observe` may take.
+        time_limit_s: Seconds that one call of `act` or `observe` may take. None: as suits it.
 
     Raises:
         AgentError: A privileged agent that fails.
     """
     learner = agent if getattr(agent, "online", False) and isinstance(agent, Online) else None
-    n = 1 if learner is not None else min(batch, episodes)
-    vector = ConductorVectorEnv(n, AutoresetMode.DISABLED, **config.as_dict())
+    side_by_side = usual_batch(agent) if batch is None else batch
+    n = 1 if learner is not None else min(side_by_side, episodes)
+    engine = new_engine(config, n)
     if privileged and isinstance(agent, Privileged):
-        agent.bind(vector.engine)
-    supervisor = Supervisor(agent, config.max_workers, time_limit_s)
+        agent.bind(engine)
+    reader = Reader(agent, engine, episodes)
+    limit = usual_time_limit(agent) if time_limit_s is None else time_limit_s
+    supervisor = Supervisor(agent, config.max_workers, limit)
     quality = np.zeros(episodes)
     totals = np.zeros((3, episodes), np.int64)
     failures: dict[int, str] = {}
     taken: list[tuple[Codes, Codes]] = []
-    playing = np.arange(n, dtype=np.int64)
+    every = np.arange(n, dtype=np.int64)
+    playing = every.copy()
     handed_out, finished = n, 0
-    observation, _ = vector.reset(seed=[STREAM] * n, options={"episode_index": playing})
+    observation = engine.new_observation()
+    engine.start(every, np.full(n, STREAM), playing, observation)
     while True:
-        actions, failed = supervisor.ask(observation)
+        # Past the last index, slots play on uncounted until the others are through; what reads is
+        # not asked about those.
+        asked = every if reader.language is None else every[playing < episodes]
+        actions = np.zeros((n, 3), np.int64)
+        actions[asked], failed = supervisor.ask(reader.shown(observation, asked))
+        reader.note(playing)
         if failed and privileged:
             raise AgentError(f"{type(agent).__name__}: {next(iter(failed.values()))}")
-        failures |= {int(playing[row]): why for row, why in failed.items()}
-        observation, rewards, over, _, _ = vector.step(actions)
+        failures |= {int(playing[asked[row]]): why for row, why in failed.items()}
+        observation = engine.new_observation()
+        results = engine.step(actions, observation)
+        over = results["over"].copy()
         taken.append((playing.copy(), pack_action(actions)))
         counted = over & (playing < episodes)
-        done, index = vector.engine.episodes[counted], playing[counted]
+        done, index = engine.episodes[counted], playing[counted]
         quality[index] = done["quality"]
         totals[:, index] = done["cost"], done["latency"], done["invalid"]
         if learner is not None and not failed:
-            told = outcome_of(vector.engine.episodes[0], actions[0], float(rewards[0]))
+            told = outcome_of(engine.episodes[0], actions[0], float(results[0]["reward"]))
             why = supervisor.tell(learner, told)
             if why is not None:
                 failures[int(playing[0])] = why
@@ -123,17 +153,16 @@ def play(
             advance(len(index))
         if finished == episodes:
             break
-        if over.any():
-            # Past the last index, slots play on uncounted until the others are through.
-            k = int(over.sum())
-            playing[over] = handed_out + np.arange(k)
-            handed_out += k
-            options = {"reset_mask": over, "episode_index": playing}
-            observation, _ = vector.reset(options=options)
+        ended = every[over]
+        if len(ended):
+            playing[ended] = handed_out + np.arange(len(ended))
+            handed_out += len(ended)
+            engine.start(ended, np.full(len(ended), STREAM), playing[ended], observation)
     failures = {index: failures[index] for index in sorted(failures) if index < episodes}
     quality[list(failures)] = 0.0
     decisions = by_episode(taken, episodes)
-    return Episodes(quality, totals[0], totals[1], totals[2], decisions, failures)
+    cost, latency, invalid = totals
+    return Episodes(quality, cost, latency, invalid, decisions, failures, reader.own_tokens)
 
 
 def outcome_of(episode: Records, action: npt.NDArray[np.int64], reward: float) -> Outcome:

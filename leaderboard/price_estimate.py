@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from conductor_gym.agents.registry import make_agent
+from conductor_gym.agents.registry import agent_card, make_agent
 from conductor_gym.errors import ConductorError
 from conductor_gym.leaderboard.evaluate import play
 from conductor_gym.leaderboard.tracks import Track
@@ -21,7 +21,8 @@ class PriceEstimate:
     """USD of a run.
 
     Attributes:
-        expected: As the pool's simulation has it; None where it cannot be simulated.
+        expected: As the pool's simulation has it; None where it cannot be simulated, or the agent
+            is a language model, which would have to be asked for it.
         at_most: Episodes times the budget of one, and never more than the ceiling.
     """
 
@@ -29,7 +30,7 @@ class PriceEstimate:
     at_most: float
 
     def __str__(self) -> str:
-        told = "unknown (the pool holds nothing to simulate)"
+        told = "unknown (not simulated)"
         if self.expected is not None:
             told = f"{self.expected:.4f} USD (simulated)"
         return f"expected cost {told}, at most {self.at_most:g} USD"
@@ -56,7 +57,7 @@ def price_estimate(
         seed: For agents that draw.
     """
     at_most = min(ceiling_usd, episodes * track.budget_usd)
-    if load_pool(track.pool).model is None:
+    if load_pool(track.pool).model is None or agent_card(agent).reads:
         return PriceEstimate(None, at_most)
     rehearsal = track.model_copy(update={"kind": "simulated"})
     number = min(TRIED, episodes)

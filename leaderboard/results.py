@@ -1,13 +1,10 @@
 """Result files: one agent on one track, with everything needed to recompute it."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,28 +12,61 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from conductor_gym.agents.registry import agent_card, make_agent, what_is_missing
 from conductor_gym.data_files import write_beside_and_rename
+from conductor_gym.engine import Engine
 from conductor_gym.errors import ConfigError, DataFileError, NotRecordedError
+from conductor_gym.language.options import Interface
 from conductor_gym.leaderboard.command import run_command
-from conductor_gym.leaderboard.evaluate import STREAM, Episodes, play
+from conductor_gym.leaderboard.cost_weights import default_cost_weights
+from conductor_gym.leaderboard.evaluate import AGAIN, STREAM, Episodes, play
+from conductor_gym.leaderboard.made_by import commit_here, versions_here
 from conductor_gym.leaderboard.metrics import Estimate, estimate
-from conductor_gym.leaderboard.supervision import TIME_LIMIT_S
+from conductor_gym.leaderboard.reading import language_of
 from conductor_gym.leaderboard.told_play import play_told, side_by_side, told_engine
 from conductor_gym.leaderboard.tracks import find_track, folder_of
+from conductor_gym.leaderboard.workflow_play import play_workflows
 from conductor_gym.live.engine import LiveEngine
 from conductor_gym.live.options import LiveOptions
-from conductor_gym.reward import COST_WEIGHTS, HEADLINE_COST_WEIGHT, utility
+from conductor_gym.reward import HEADLINE_COST_WEIGHT, utility
 from conductor_gym.types import MICROSECONDS, NANO_USD, Assumptions, Backend
 from conductor_gym.world import make_world
 
 FORMAT = 3
-DISTRIBUTIONS = ("conductor-gym", "gymnasium", "numpy", "numba", "torch", "stable-baselines3")
 MAX_EPISODES = 1_000_000
+_PER_EPISODE: Any = {
+    "qualities": True,
+    "costs": True,
+    "decisions": True,
+    "own_tokens": {"by_episode"},
+}
 
 
 class Record(BaseModel):
     """Base of the parts of a result file."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class OwnTokens(Record):
+    """What a language model that conducts read and wrote itself; no part of cost or utility.
+
+    Attributes:
+        tokens_in: All of them.
+        tokens_out: Likewise.
+        by_episode: Read and written, in order of the index; empty where training seeds were put
+            together.
+    """
+
+    tokens_in: float
+    tokens_out: float
+    by_episode: list[tuple[int, int]] = []
+
+    @classmethod
+    def of(cls, own: npt.NDArray[np.int64] | None) -> "OwnTokens | None":
+        """From int64 [episodes, 2]."""
+        if own is None:
+            return None
+        read, written = own.sum(axis=0).tolist()
+        return cls(tokens_in=read, tokens_out=written, by_episode=own.tolist())
 
 
 class AtCostWeight(Record):
@@ -52,6 +82,7 @@ class AtCostWeight(Record):
         failures: Why an episode was lost, by index; its quality is 0, its cost stands.
         seed_utilities: Mean utility by training seed, where several were put together for a board;
             then qualities and costs are means over them, and all their decisions stand here.
+        own_tokens: Of an agent that is a language model, else None.
     """
 
     cost_weight: float
@@ -66,6 +97,7 @@ class AtCostWeight(Record):
     decisions: list[list[int]]
     failures: dict[int, str] = {}
     seed_utilities: list[float] = []
+    own_tokens: OwnTokens | None = None
 
 
 class Result(Record):
@@ -77,6 +109,8 @@ class Result(Record):
             they were recorded. Agents are trained and built under mid, whatever stands here.
         not_applicable: Why the agent shows n/a here, or None.
         environment: Settings of the scored environment; its cost weight stands in each entry.
+        interface: What an agent that is a language model writes: ``"text"``, one action a reply, or
+            ``"workflow"``; None for agents that see numbers.
         training_seed: Of a trained agent; its results are put together over training seeds.
         built_s: Seconds that building the agent took, at all cost weights: fitting on train.
         content: Hashes of suite split, pool and recorded outcomes.
@@ -98,6 +132,7 @@ class Result(Record):
     content: dict[str, str]
     prices_as_of: str
     model: dict[str, Any] | None
+    interface: Interface | None = None
     training_seed: int | None = None
     built_s: float = 0.0
     versions: dict[str, str]
@@ -108,8 +143,7 @@ class Result(Record):
 
     def summary(self) -> dict[str, Any]:
         """What `conductor-gym run --json` prints: the metrics without the episodes."""
-        per_episode = {"qualities", "costs", "decisions"}
-        rows = [at.model_dump(exclude=per_episode) for at in self.at]
+        rows = [at.model_dump(exclude=_PER_EPISODE) for at in self.at]
         shown = self.model_dump(exclude={"at", "model"})
         if rows:
             headline = min(rows, key=lambda row: abs(row["cost_weight"] - HEADLINE_COST_WEIGHT))
@@ -127,42 +161,6 @@ def utilities(at: AtCostWeight) -> npt.NDArray[np.float64]:
     return utility(at.qualities, np.array(at.costs) / NANO_USD, 0.0, at.cost_weight)
 
 
-def default_cost_weights(assumptions: Assumptions, kind: Backend) -> tuple[float, ...]:
-    """Cost weights that a run plays unless told.
-
-    The headline alone where each costs real money, and for the ends, which are shown at it alone.
-    """
-    whole = assumptions == "mid" and kind != "live"
-    return COST_WEIGHTS if whole else (HEADLINE_COST_WEIGHT,)
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": sys.version.split()[0]}
-    for name in DISTRIBUTIONS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _commit() -> str | None:
-    """Commit of the checkout this code runs from, with ``+`` where it was changed."""
-    here = Path(__file__).resolve().parent
-    try:
-        out = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return out.stdout.strip() or None
-
-
 def _at(played: Episodes, cost_weight: float, latency_known: bool) -> AtCostWeight:
     cost = played.cost / NANO_USD
     seconds = played.latency / MICROSECONDS
@@ -176,12 +174,13 @@ def _at(played: Episodes, cost_weight: float, latency_known: bool) -> AtCostWeig
         cost_usd=estimate(cost),
         utility=estimate(utility(played.quality, cost, seconds, cost_weight)),
         latency_s=latency,
-        steps=float(np.mean([len(row) for row in played.decisions])),
+        steps=float(np.mean([len(row) - row.count(AGAIN) for row in played.decisions])),
         invalid_actions=int(played.invalid.sum()),
         qualities=played.quality.tolist(),
         costs=played.cost.tolist(),
         decisions=played.decisions,
         failures=played.failures,
+        own_tokens=OwnTokens.of(played.own_tokens),
     )
 
 
@@ -194,7 +193,7 @@ def evaluate(
     model: Path | None = None,
     advance: Callable[[int], None] | None = None,
     assumptions: Assumptions = "mid",
-    time_limit_s: float = TIME_LIMIT_S,
+    time_limit_s: float | None = None,
     live: LiveOptions | None = None,
     watch: Callable[[LiveEngine], None] | None = None,
 ) -> Result:
@@ -212,7 +211,7 @@ def evaluate(
         model: Folder of a trained agent.
         advance: Called with the number of episodes finished.
         assumptions: End of the assumed parameters that is simulated.
-        time_limit_s: Seconds that one call of the agent may take.
+        time_limit_s: Seconds that one call of the agent may take; as suits it where None.
         live: Journal and ceiling of a live track.
         watch: Called with the engine of a live track before it plays.
 
@@ -223,27 +222,44 @@ def evaluate(
     track = find_track(track_name)
     track.assumptions(assumptions)
     card = agent_card(agent)
-    usual = default_cost_weights(assumptions, track.kind)
+    usual = default_cost_weights(assumptions, track.kind, agent)
     weights = usual if cost_weights is None else cost_weights
     world = make_world(track.evaluation(HEADLINE_COST_WEIGHT, assumptions))
-    number = len(world.data.uids) if episodes is None else episodes
+    number = track.size() if episodes is None else episodes
     if not 1 <= number <= MAX_EPISODES:
         raise ConfigError(f"episodes must lie in [1, {MAX_EPISODES}], got {number}.")
     missing = what_is_missing(agent, track.setting(HEADLINE_COST_WEIGHT, seed))
     at: list[AtCostWeight] = []
     lacking: str | None = None
     trained_as: dict[str, Any] | None = None
-    built_s = 0.0
+    interface: Interface | None = None
+    shown, built_s = agent, 0.0
     if missing is None:
         for weight in weights:
             building = time.perf_counter()
             policy = make_agent(agent, track.setting(weight, seed), model)
             built_s += time.perf_counter() - building
-            if card.trained:
+            language = language_of(policy)
+            if language is not None:
+                interface = language.interface
+            if card.reads:
+                shown = f"{agent}:{getattr(policy, 'name', '')}"
+            if card.takes_model:
                 trained_as = dict(getattr(policy, "card", {}))
                 trained_as.pop("curve", None)
             config = track.evaluation(weight, assumptions)
-            if world.told:
+            if language is not None and language.interface == "workflow":
+                writer: Any = policy
+                played = play_workflows(
+                    writer,
+                    config,
+                    number,
+                    advance=advance,
+                    time_limit_s=time_limit_s,
+                    live=live,
+                    watch=cast("Callable[[Engine], None] | None", watch),
+                )
+            elif world.told:
                 engine = told_engine(config, min(number, side_by_side(policy, live)), live)
                 if watch is not None:
                     watch(engine)
@@ -265,7 +281,7 @@ def evaluate(
                 )
             at.append(_at(played, weight, bool(world.tables.rules[0]["latency_known"])))
     return Result(
-        agent=agent,
+        agent=shown,
         track=track_name,
         kind=track.kind,
         assumptions=assumptions if track.kind == "simulated" else None,
@@ -278,10 +294,11 @@ def evaluate(
         content=world.content_hashes(),
         prices_as_of=world.pool.prices_as_of,
         model=trained_as,
+        interface=interface,
         training_seed=trained_as.get("seed") if trained_as else None,
         built_s=round(built_s, 2),
-        versions=_versions(),
-        commit=_commit(),
+        versions=versions_here(),
+        commit=commit_here(),
         command=run_command(
             agent,
             track_name,

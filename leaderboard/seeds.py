@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from conductor_gym.leaderboard.metrics import estimate
-from conductor_gym.leaderboard.results import AtCostWeight, Result, entry, utilities
+from conductor_gym.leaderboard.results import AtCostWeight, OwnTokens, Result, entry, utilities
 from conductor_gym.reward import HEADLINE_COST_WEIGHT
 from conductor_gym.types import NANO_USD
 
@@ -113,4 +113,15 @@ def _mean(entries: list[AtCostWeight]) -> AtCostWeight:
         decisions=[row for at in entries for row in at.decisions],
         failures={index: why for at in entries for index, why in at.failures.items()},
         seed_utilities=by_seed,
+        own_tokens=_mean_tokens(entries),
+    )
+
+
+def _mean_tokens(entries: list[AtCostWeight]) -> OwnTokens | None:
+    own = [at.own_tokens for at in entries if at.own_tokens is not None]
+    if not own:
+        return None
+    return OwnTokens(
+        tokens_in=float(np.mean([one.tokens_in for one in own])),
+        tokens_out=float(np.mean([one.tokens_out for one in own])),
     )

@@ -14,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from conductor_gym.agents.base import Actions, Agent, Observations, Online, Outcome
-from conductor_gym.errors import one_line
-from conductor_gym.types import N_LEVELS, N_SUBTASKS, Subtask
+from conductor_gym.errors import SpendingCeilingError, WorkersDownError, one_line
+from conductor_gym.leaderboard.reading import TIME_LIMIT_S, language_of
+from conductor_gym.types import MISSING, N_LEVELS, N_SUBTASKS, Subtask
 
-TIME_LIMIT_S = 60.0
-"""Seconds that one call of `act` may take, whatever the number of rows, unless told otherwise."""
 FAN_OUT = 16
 """Into how many pieces rows are split where a call fails."""
 MAX_HANGS = 20
@@ -47,6 +46,7 @@ class Supervisor:
         self.hangs = 0
         self._agent = agent
         self._bounds = np.array([workers, N_SUBTASKS, N_LEVELS])
+        self._reads = language_of(agent) is not None
         self._limit = time_limit_s
 
     def ask(self, observation: Observations) -> tuple[Actions, dict[int, str]]:
@@ -56,7 +56,12 @@ class Supervisor:
             observation: Batched observations.
 
         Returns:
-            int64 [n, 3], which submits where the agent gave no action, and the reasons by row.
+            int64 [n, 3], which submits where the agent gave no action, and the reasons by row. Of
+            an agent that reads, `UNREADABLE_ACTION` is one.
+
+        Raises:
+            SpendingCeilingError: Of a language model: whatever it is asked about is not lost then.
+            WorkersDownError: Likewise.
         """
         n = len(observation["budget"])
         table = np.zeros((n, 3), np.int64)
@@ -115,6 +120,8 @@ class Supervisor:
         except _TimeIsUp:
             self.hangs += 1
             return None, f"act() took more than {self._limit:g} s"
+        except (SpendingCeilingError, WorkersDownError):
+            raise
         except (Exception, SystemExit) as error:
             return (
                 None,
@@ -138,6 +145,8 @@ class Supervisor:
         with np.errstate(invalid="ignore"):
             whole = np.isfinite(found) & (found == np.floor(found))
             inside = whole & (found >= 0) & (found < self._bounds)
+            if self._reads:
+                inside |= (found == MISSING).all(axis=1)[:, None]
             table = np.where(inside, found, 0).astype(np.int64)
         for row in np.flatnonzero(~inside.all(axis=1)).tolist():
             what = "is out of range" if whole[row].all() else "is not made of whole numbers"

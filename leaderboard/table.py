@@ -127,6 +127,7 @@ def make_board(track: str, results: list[Result], ends: list[Result] | None = No
         named = ", ".join(f"{r.agent} ({r.episodes:,} episodes)" for r in others)
         notes.append(f"left out, played on other queries or settings: {named}; run them again")
     notes += _lost(rows)
+    notes += _read_by_language_models(rows)
     seeds = seed_table(results, (ZERO, BY_DOMAIN))
     return Board(track, _card(track, first), rows, notes, compared, seeds)
 
@@ -148,6 +149,23 @@ def _lost(rows: list[Row]) -> list[str]:
         for row in rows
         if row.at is not None and row.at.failures
     ]
+
+
+def _read_by_language_models(rows: list[Row]) -> list[str]:
+    """One note for each language model that conducts: its interface and its own tokens."""
+    notes: list[str] = []
+    for row in rows:
+        own = None if row.at is None else row.at.own_tokens
+        if own is not None:
+            n = row.result.episodes
+            notes.append(
+                f"{row.result.agent} ({row.result.interface} interface) itself read "
+                f"{own.tokens_in / n:,.0f} and wrote {own.tokens_out / n:,.1f} tokens an episode, "
+                "which are no part of cost and utility"
+            )
+    if notes and any(row.result.kind == "simulated" for row in rows):
+        notes.append("simulated workers ignore the free text that a language model writes to them")
+    return notes
 
 
 def _read_folder(folder: Path, assumptions: tuple[str | None, ...]) -> list[Result]:

@@ -19,7 +19,8 @@ from conductor_gym.leaderboard.evaluate import (
     outcome_of,
     pack_action,
 )
-from conductor_gym.leaderboard.supervision import TIME_LIMIT_S, Supervisor
+from conductor_gym.leaderboard.reading import Reader, language_of, usual_batch, usual_time_limit
+from conductor_gym.leaderboard.supervision import Supervisor
 from conductor_gym.live.engine import LiveEngine
 from conductor_gym.live.options import CONCURRENT, LiveOptions
 from conductor_gym.world import make_world
@@ -30,7 +31,7 @@ def play_told(
     engine: LiveEngine,
     episodes: int,
     advance: Callable[[int], None] | None = None,
-    time_limit_s: float = TIME_LIMIT_S,
+    time_limit_s: float | None = None,
 ) -> Episodes:
     """Play episodes 0..N-1 of stream 0, as many at a time as the engine has slots.
 
@@ -40,14 +41,16 @@ def play_told(
         engine: Of the environment that is scored.
         episodes: N.
         advance: Called with the number of episodes that were finished.
-        time_limit_s: Seconds that one call of `act` or `observe` may take.
+        time_limit_s: Seconds that one call of `act` or `observe` may take. None: as suits it.
 
     Raises:
         ConductorError: A call that no attempt can make. Calls under way were waited for and stand
             in the journal.
     """
     learner = agent if getattr(agent, "online", False) and isinstance(agent, Online) else None
-    supervisor = Supervisor(agent, engine.world.config.max_workers, time_limit_s)
+    limit = usual_time_limit(agent) if time_limit_s is None else time_limit_s
+    supervisor = Supervisor(agent, engine.world.config.max_workers, limit)
+    reader = Reader(agent, engine, episodes)
     quality = np.zeros(episodes)
     totals = np.zeros((3, episodes), np.int64)
     failures: dict[int, str] = {}
@@ -63,8 +66,8 @@ def play_told(
         while left:
             failed: dict[int, str] = {}
             if len(asked):  # none while the last episodes wait for their calls
-                rows = {name: array[asked] for name, array in observation._asdict().items()}
-                table[asked], failed = supervisor.ask(rows)
+                table[asked], failed = supervisor.ask(reader.shown(observation, asked))
+                reader.note(playing)
                 failures |= {int(playing[asked[row]]): why for row, why in failed.items()}
                 engine.begin(asked, table)
             asked = engine.ready()
@@ -95,14 +98,16 @@ def play_told(
     failures = {index: failures[index] for index in sorted(failures)}
     quality[list(failures)] = 0.0
     cost, latency, invalid = totals
-    return Episodes(quality, cost, latency, invalid, by_episode(taken, episodes), failures)
+    decisions = by_episode(taken, episodes)
+    return Episodes(quality, cost, latency, invalid, decisions, failures, reader.own_tokens)
 
 
 def side_by_side(agent: Agent, live: LiveOptions | None) -> int:
     """Episodes that are played at the same time where outcomes come from outside."""
     if getattr(agent, "online", False):
         return 1
-    return CONCURRENT if live is None else live.concurrent
+    told = CONCURRENT if live is None else live.concurrent
+    return told if language_of(agent) is None else min(told, usual_batch(agent))
 
 
 def told_engine(config: EnvConfig, n: int, live: LiveOptions | None) -> LiveEngine:

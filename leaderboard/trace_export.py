@@ -39,6 +39,8 @@ class ResultTrace:
         self.name = f"{result.track}: {result.agent}"
         if result.not_applicable is not None:
             raise ConfigError(f"{self.name} is n/a ({result.not_applicable}): it has no steps.")
+        if result.interface == "workflow":
+            raise ConfigError(f"{self.name} is of workflows: their steps are not exported yet.")
         self._at = [_entry(result, weight) for weight in cost_weights] or result.at
         self.episodes = len(self._at) * result.episodes
         settings: dict[str, Any] = result.environment

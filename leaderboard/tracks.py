@@ -29,6 +29,8 @@ class Track(StrictModel):
 
     Attributes:
         kind: Where outcomes of the scored environment come from.
+        episodes: How many are played, for agents that are slow; every query of the split once where
+            None.
     """
 
     title: str
@@ -38,6 +40,7 @@ class Track(StrictModel):
     split: str
     key: str
     budget_usd: float = DEFAULT_BUDGET_USD
+    episodes: int | None = None
 
     def evaluation(self, cost_weight: float, assumptions: Assumptions = "mid") -> EnvConfig:
         """The environment that is scored, at one cost weight."""
@@ -116,8 +119,9 @@ class Track(StrictModel):
         return ("mid",)
 
     def size(self) -> int:
-        """Queries of the scored split."""
-        return len(make_world(self.evaluation(HEADLINE_COST_WEIGHT)).data.uids)
+        """Episodes that are scored unless told otherwise."""
+        queries = len(make_world(self.evaluation(HEADLINE_COST_WEIGHT)).data.uids)
+        return queries if self.episodes is None else min(queries, self.episodes)
 
     def is_available(self) -> bool:
         """Whether the track's data is on this machine."""

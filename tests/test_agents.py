@@ -20,7 +20,9 @@ from conductor_gym.leaderboard.tracks import find_track
 from conductor_gym.reward import utility
 from conductor_gym.types import CONTEXT_LEVELS, N_LEVELS, N_SUBTASKS, Status
 
-UNTRAINED = [name for name, card in agents().items() if not card.trained and not card.takes_worker]
+UNTRAINED = [
+    name for name, card in agents().items() if not card.takes_model and not card.takes_worker
+]
 WEIGHT = 0.05
 PAPER = find_track("paper")
 

@@ -120,7 +120,7 @@ def test_single_informed_and_clairvoyant_stand_in_this_order():
 
 
 @pytest.mark.parametrize(
-    "name", [n for n, card in agents().items() if not card.trained and not card.takes_worker]
+    "name", [n for n, card in agents().items() if not card.takes_model and not card.takes_worker]
 )
 def test_every_agent_plays_it(name: str):
     agent = make_agent(name, TRACK.setting(0.05))

@@ -87,13 +87,18 @@ def run(
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="Seed of agents that draw.")] = 0,
     model: Annotated[
         Path | None,
-        typer.Option(help="Folder of a trained agent; every MODELS/TRACK/AGENT/seed-J by default."),
+        typer.Option(
+            help="Folder of a trained agent; every MODELS/TRACK/AGENT/seed-J by default. For "
+            "`llm`: a model's name or folder, a trained conductor's, or a TOML file of settings."
+        ),
     ] = None,
     models: Annotated[Path, typer.Option(help="Where `train` keeps its models.")] = Path("models"),
     time_limit: Annotated[
         float | None,
         typer.Option(
-            min=0.01, max=86_400, help="Seconds that one call of an agent's act may take; 60."
+            min=0.01,
+            max=86_400,
+            help="Seconds that one call of an agent's act may take; 60, of a language model 900.",
         ),
     ] = None,
     results: ResultsFolder = Path("results"),
@@ -101,14 +106,9 @@ def run(
 ) -> None:
     """Score agents: one result file for each agent, track and end of the assumptions."""
     from conductor_gym.data_files import make_folder
+    from conductor_gym.leaderboard.cost_weights import default_cost_weights
     from conductor_gym.leaderboard.price_estimate import price_estimate
-    from conductor_gym.leaderboard.results import (
-        Result,
-        default_cost_weights,
-        evaluate,
-        write_result,
-    )
-    from conductor_gym.leaderboard.supervision import TIME_LIMIT_S
+    from conductor_gym.leaderboard.results import Result, evaluate, write_result
     from conductor_gym.leaderboard.tracks import find_track, folder_of
 
     track = _tracks(track, pool, suite, split, backend)
@@ -128,12 +128,14 @@ def run(
         if card.kind == "live":
             home = results / "journals" / f"{folder_of(track_name)}.jsonl"
             live = live_options(journal, budget_usd, concurrent, home)
-        weights = sum(len(chosen or default_cost_weights(s, card.kind)) for s in played_under)
-        for name, folder in _jobs(agent, track_name, model, models, console):
+        for name, folder in jobs_of(agent, track_name, model, models, console):
             made: list[Result] = []
             paths: list[Path] = []
             shown = name if folder is None else f"{name} ({folder.name})"
             calls = CallsColumn()
+            weights = sum(
+                len(chosen or default_cost_weights(s, card.kind, name)) for s in played_under
+            )
             if live is not None:
                 said = price_estimate(
                     name, card, size, HEADLINE_COST_WEIGHT, live.ceiling_usd, folder, seed
@@ -151,7 +153,7 @@ def run(
                         folder,
                         lambda k, bar=bar, bars=bars: bars.advance(bar, k),
                         setting,
-                        TIME_LIMIT_S if time_limit is None else time_limit,
+                        time_limit,
                         live,
                         calls.watch,
                     )
@@ -185,14 +187,15 @@ def _tracks(
     return [own_track(str(pool), suite, split, cast("Backend | None", backend))]
 
 
-def _jobs(
+def jobs_of(
     names: list[str], track: str, model: Path | None, models: Path, console: Console
 ) -> Iterator[tuple[str, Path | None]]:
     """Agents to play, trained ones once a training seed with the folder of its model."""
     from conductor_gym.agents.registry import agent_card
 
     for name in _expand(names, track):
-        if not agent_card(name).trained:
+        card = agent_card(name)
+        if not card.takes_model:
             yield name, model
             continue
         folders = [model] if model is not None else trained_seeds(models, track, name)
@@ -203,6 +206,8 @@ def _jobs(
                 f"`conductor-gym train {name} --track {track}` makes one, or name its folder with "
                 "--model."
             )
+            if card.reads:
+                message = f"{name} needs a language model: name one with --model, see docs/llm.md."
             if "all" not in names:
                 raise ConfigError(message)
             console.print(f"left out: {message}", markup=False)
@@ -260,9 +265,18 @@ def _headline(made: "list[Result]") -> str:
     also = ", ".join(f"{r.assumptions} {r.summary()['utility']['mean']:+.4f}" for r in ends)
     return (
         f"utility {value['mean']:+.4f} [{value['low']:+.4f}, {value['high']:+.4f}]{under} "
-        f"at {summary['cost_weight']:g} per cent{also and f'; {also}'}, "
+        f"at {summary['cost_weight']:g} per cent{also and f'; {also}'}, {_own_tokens(first)}"
         f"{sum(result.wall_s for result in made):.1f} s"
     )
+
+
+def _own_tokens(result: "Result") -> str:
+    """What a language model itself read and wrote, by episode; empty for other agents."""
+    own = result.at[0].own_tokens
+    if own is None:
+        return ""
+    n = result.episodes
+    return f"own tokens {own.tokens_in / n:,.0f} in, {own.tokens_out / n:,.1f} out an episode, "
 
 
 def _places(paths: list[Path]) -> str:

@@ -1,0 +1,1 @@
+"""What runs a conductor's language model: one file each, behind protocol.py."""
