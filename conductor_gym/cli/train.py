@@ -8,6 +8,7 @@ import typer
 from rich.progress import Progress, TaskID
 
 from conductor_gym.cli.terminal import AsJson, messages, model_folder, print_json, progress
+from conductor_gym.cli.train_llm import train_language_model
 
 
 def train(
@@ -30,12 +31,22 @@ def train(
         str | None,
         typer.Option(help="Minari dataset to learn from, for agents that learn from traces."),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="For `llm`: the model to start from, a name, a folder or a trained conductor's."
+        ),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(help="For `llm`: how it is trained, a shipped name or a path to a TOML file."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train an agent on a track's train split, under the public key; go on where a run was killed.
 
     The folder gets weights (safetensors), card (JSON), the picture of the curve and TensorBoard
-    logs: `tensorboard --logdir models`.
+    logs: `tensorboard --logdir models`. A language model gets adapters, card and curve.
     """
     from conductor_gym.agents.registry import agent_card, agents, trainer
     from conductor_gym.data_files import make_folder
@@ -43,6 +54,17 @@ def train(
     from conductor_gym.leaderboard.tracks import find_track
     from conductor_gym.reward import HEADLINE_COST_WEIGHT
 
+    reading = [name for name, card in agents().items() if card.reads]
+    if agent in reading:
+        if timesteps is not None or dataset is not None:
+            raise ConfigError(
+                f"how long {agent!r} is trained and on what stands in its configuration: leave out "
+                "--timesteps and --dataset."
+            )
+        train_language_model(agent, track, seed or [0], models, fresh, model, config, as_json)
+        return
+    if model is not None or config is not None:
+        raise ConfigError(f"--model and --config go with: {', '.join(reading)}.")
     teach = trainer(agent)
     card = agent_card(agent)
     if timesteps is not None and card.learns == "other agents":
@@ -85,7 +107,7 @@ def train(
             if (folder / CHECKPOINT).exists():
                 console.print(f"going on from {folder / CHECKPOINT}", markup=False)
             try:
-                model = teach(run)
+                trained = teach(run)
             except ConductorError:
                 if not any(folder.iterdir()):
                     folder.rmdir()
@@ -99,14 +121,14 @@ def train(
                     markup=False,
                 )
                 raise
-        curve = model["curve"]
+        curve = trained["curve"]
         last = f", mean return at the end {curve[-1][1]:+.4f} (cost weights drawn)" if curve else ""
         console.print(
-            f"trained {agent} on {track}, seed {number}: {model['timesteps']:,} steps in "
-            f"{model['wall_s']:.0f} s{last} -> {folder}",
+            f"trained {agent} on {track}, seed {number}: {trained['timesteps']:,} steps in "
+            f"{trained['wall_s']:.0f} s{last} -> {folder}",
             markup=False,
         )
-        made.append(model)
+        made.append(trained)
     if as_json:
         print_json(made[0] if len(made) == 1 else made)
 
