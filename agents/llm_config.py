@@ -173,6 +173,11 @@ class LlmConfig(StrictModel):
     def _check(self) -> "LlmConfig":
         if self.sft is None and self.grpo is None:
             raise ValueError("neither [sft] nor [grpo] is there: nothing would be trained")
+        if self.sft is not None and self.language.interface == "workflow":
+            raise ValueError(
+                "sft: teachers play step by step, so they teach the text interface alone; leave "
+                '[sft] out where language.interface is "workflow"'
+            )
         if self.grpo is not None:
             batch = self.grpo.device_batch * self.grpo.accumulation * max(1, self.devices)
             asked = self.grpo.groups * self.grpo.group_size

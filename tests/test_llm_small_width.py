@@ -45,7 +45,7 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["qwen7b-lora-2gpu", "qwen7b-full-8gpu"])
+@pytest.mark.parametrize("name", ["qwen7b-lora-2gpu"])  # all weights: test_llm_training.py
 def test_both_stages_run_as_configured_for_gpus(name: str, narrow: Path, tmp_path: Path):
     config = load_llm_config(name).model_dump(mode="json", exclude_none=True)
     config |= {"devices": 0}

@@ -282,6 +282,18 @@ def _grpo() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def test_grpo_takes_a_step_on_workflows_with_the_papers_reward(model: Path, tmp_path: Path) -> None:
+    told = CONFIG.replace("[language]", '[language]\ninterface = "workflow"')
+    stage = GRPO.replace("steps = 2", 'steps = 1\nreward = "paper"').replace("= 40", "= 80")
+    card = train(tmp_path / "run", model, told + stage)
+    log = card["stages"][-1]["log"]
+    assert len(log["mean_return"]) == 1
+    assert 0.0 <= log["mean_return"][0] <= 1.0  # the paper's reward: nothing is charged
+    from conductor_gym.agents.llm_settings import read_conductor
+
+    assert read_conductor(tmp_path / "run").language.interface == "workflow"
+
+
 def test_configurations_say_what_is_wrong_with_them(tmp_path: Path, model: Path) -> None:
     for name in ("tiny", "smollm2"):
         assert load_llm_config(name).sft is not None
@@ -292,6 +304,7 @@ def test_configurations_say_what_is_wrong_with_them(tmp_path: Path, model: Path)
         CONFIG + GRPO.replace("groups = 2", "groups = 3"): "must be equal",
         CONFIG.replace("instructed", "instruct") + SFT: "no language option 'instruct'",
         CONFIG + SFT.replace("epochs", "epoch"): "did you mean 'epochs'",
+        CONFIG.replace("[language]", '[language]\ninterface = "workflow"') + SFT: "teach the text",
     }
     for text, said in wrong.items():
         path = tmp_path / "wrong.toml"
