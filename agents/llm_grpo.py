@@ -34,9 +34,21 @@ _PROMPT_ROOM = 2048
 class ConductorGrpoTrainer(GRPOTrainer):
     """TRL's trainer, which on a CPU reads a group's prompt once and skips logits of the prompt.
 
-    TRL computes logits of all positions where there is no Triton, and reads the prompt of a group
-    once a rollout: on a CPU both together are most of a step.
+    TRL computes logits of all positions where there is no Triton, those of the environment's words
+    too, and reads the prompt of a group once a rollout: on a CPU this is most of a step.
     """
+
+    _own: Tensor | None = None
+    """Which tokens of the completions at hand are the policy's own, bool."""
+
+    def _compute_loss(self, model: Any, inputs: Any) -> Any:
+        """Note which tokens count; see `GRPOTrainer`."""
+        self._own = inputs["tool_mask"].bool() & inputs["completion_mask"].bool()
+        ours: Any = super()
+        try:
+            return ours._compute_loss(model, inputs)
+        finally:
+            self._own = None
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -61,12 +73,18 @@ class ConductorGrpoTrainer(GRPOTrainer):
                 compute_entropy,
                 **more,
             )
+        own = attention_mask[:, -logits_to_keep:].bool() if self._own is None else self._own
         parts: list[tuple[Tensor, Tensor]] = []
         for first in range(0, len(input_ids), batch_size or len(input_ids)):
             rows = slice(first, first + (batch_size or len(input_ids)))
             with self.accelerator.autocast():
                 part = completion_logprobs(
-                    model, input_ids[rows], attention_mask[rows], logits_to_keep, self.temperature
+                    model,
+                    input_ids[rows],
+                    attention_mask[rows],
+                    logits_to_keep,
+                    self.temperature,
+                    own[rows],
                 )
             parts.append(part)
         logprobs, entropies = (torch.cat(of) for of in zip(*parts, strict=True))

@@ -262,12 +262,14 @@ def test_what_is_read_once_gives_the_same_as_what_is_read_again_and_again(model:
         front, behind = 17 - len(prompts[row]), 14 - len(completion)
         padded.append([2] * front + whole.tolist() + [2] * behind)
         real.append([0] * front + [1] * len(whole) + [0] * behind)
-        logprobs, _ = completion_logprobs(
-            network, torch.tensor(padded[-1:]), torch.tensor(real[-1:]), 14, 1.0
+        wanted = torch.tensor([[t < len(completion) and t % 3 > 0 for t in range(14)]])
+        logprobs, entropies = completion_logprobs(
+            network, torch.tensor(padded[-1:]), torch.tensor(real[-1:]), 14, 1.0, wanted
         )
-        torch.testing.assert_close(
-            logprobs[0, : len(completion)], chances[-len(completion) :], atol=1e-4, rtol=1e-4
-        )
+        told = torch.zeros(14)
+        told[: len(completion)] = chances[-len(completion) :]
+        torch.testing.assert_close(logprobs, torch.where(wanted, told, 0.0), atol=1e-4, rtol=1e-4)
+        assert bool(((entropies > 0) == wanted).all())
 
 
 def _random_states() -> list[str]:
