@@ -185,6 +185,7 @@ def test_a_finished_training_is_left_alone_until_told_otherwise(
     assert other > first
 
 
+@pytest.mark.parametrize("name", ["maskable-ppo", "evolved"], indirect=True)  # one of each kind
 def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(name: str, tmp_path: Path) -> None:
     status, said, folder = stopped("SIGINT", name, tmp_path)
     assert status == 130, said
