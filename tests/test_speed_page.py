@@ -53,9 +53,7 @@ def test_curves_are_drawn_and_told(tmp_path: Path) -> None:
     assert (tmp_path / "speed-tasks.png").stat().st_size > 3000
 
 
-@pytest.mark.parametrize(
-    "subject", ["ours, gym.make", "ours, native, n = 64", "plain loop, n = 64"]
-)
+@pytest.mark.parametrize("subject", ["ours, gym.make", "plain loop, n = 64"])
 def test_a_benchmark_runs(repository: Path, subject: str) -> None:
     words = ["-o", "python_files=bench_*.py", "-W", "ignore", "-p", "no:xdist"]
     test = f"tests/benchmarks/bench_steps.py::test_steps[{subject}]"
