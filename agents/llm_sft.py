@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from conductor_gym.agents.llm_batches import LengthBatches
 from conductor_gym.agents.llm_config import LlmConfig, Optimization, Sft
 from conductor_gym.agents.llm_shared import reply_logits
 from conductor_gym.agents.llm_start import training_dtype
@@ -57,6 +58,14 @@ class SftTrainer(Trainer):
             return reply_logits(model, rows, keep)
         outputs = model(input_ids=tokens, attention_mask=real, logits_to_keep=keep + 1)
         return outputs.logits[:, :-1]
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthBatches:
+        """The order of the episodes."""
+        arguments: Any = self.args
+        lengths = [example["length"] for example in train_dataset or self.train_dataset]
+        devices = self.accelerator.num_processes
+        batch = arguments.per_device_train_batch_size * devices  # devices wait for each other
+        return LengthBatches(lengths, batch, arguments.seed)
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: Any) -> Any:
         """Tokens of replies, where transformers would count labels."""
@@ -165,8 +174,6 @@ def sft_trainer(
         eval_steps=max(1, min(sft.checkpoint_every, steps)),
         prediction_loss_only=True,
         label_names=["reply_mask"],
-        train_sampling_strategy="group_by_length",
-        length_column_name="length",
         **more,
     )
     return SftTrainer(

@@ -153,7 +153,7 @@ class _Stages:
             )
         folder = run.folder / CHECKPOINTS / SFT
         trainer = sft_trainer(
-            load_start(self.start, config, run.seed),
+            load_start(self.start, config, run.seed, writes=False),
             examples,
             dev,
             config,

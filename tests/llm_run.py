@@ -2,9 +2,9 @@
 
 VLLM_PYTHON tests/llm_run.py MODEL [--episodes 1000] [--batch 1000]
 
-Plays MODEL on the simulated track `standard`, keeps the prompts of every step, and then gives the
-same prompts with the same limits on a reply to vLLM alone. Prints both speeds and their ratio, and
-free generation of as many tokens for comparison.
+Plays MODEL (a chat model, or a conductor with adapters) on the simulated track `standard`, keeps the
+prompts of every step, and then gives the same prompts with the same limits on a reply to vLLM alone.
+Prints both speeds and their ratio.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def raw(engine: "VLLMEngine", noted: Noted) -> tuple[int, float]:
     model.reset_prefix_cache()
     tokens, began = 0, time.perf_counter()
     for prompts, sampling in rounds:
-        for one in model.generate(prompts, sampling, use_tqdm=False):
+        for one in model.generate(prompts, sampling, use_tqdm=False, lora_request=engine.lora):
             tokens += len(one.prompt_token_ids) + len(one.outputs[0].token_ids)
     return tokens, time.perf_counter() - began
 

@@ -35,6 +35,10 @@ class VLLMEngine:
     Raises:
         ConfigError: A model that vLLM cannot load, or one that is not for chat.
         DataFileError: A broken adapter.
+
+    Attributes:
+        model: The `vllm.LLM`.
+        lora: Request that names the adapter, None without one.
     """
 
     def __init__(
@@ -49,11 +53,11 @@ class VLLMEngine:
     ) -> None:
         torch: Any = import_module("torch")
         more: dict[str, Any] = {}
-        self._lora: Any = None
+        self.lora: Any = None
         if adapter is not None:
             more = {"enable_lora": True, "max_loras": 1, "max_lora_rank": _rank(adapter)}
             requests: Any = import_module("vllm.lora.request")
-            self._lora = requests.LoRARequest("conductor", 1, str(adapter))
+            self.lora = requests.LoRARequest("conductor", 1, str(adapter))
         try:
             self.model: Any = vllm.LLM(
                 model=base,
@@ -84,7 +88,7 @@ class VLLMEngine:
             return []
         prompts = [{"prompt_token_ids": encode_chat(self._tokenizer, chat)} for chat in chats]
         sampling = self.sampling(grammars, most, len(chats))
-        made = self.model.generate(prompts, sampling, use_tqdm=False, lora_request=self._lora)
+        made = self.model.generate(prompts, sampling, use_tqdm=False, lora_request=self.lora)
         return [
             Reply(
                 one.outputs[0].text,
