@@ -2,9 +2,9 @@
 
 VLLM_PYTHON tests/llm_run.py MODEL [--episodes 1000] [--batch 1000]
 
-Plays MODEL (a chat model, or a conductor with adapters) on the simulated track `standard`, keeps the
-prompts of every step, and then gives the same prompts with the same limits on a reply to vLLM alone.
-Prints both speeds and their ratio.
+Plays MODEL (a chat model, or a conductor with adapters) on the simulated track `standard`, keeps
+the prompts of every step, and then gives the same prompts with the same limits on a reply to vLLM
+alone. Prints both speeds and their ratio.
 """
 
 import argparse
