@@ -48,6 +48,8 @@ class LLMSettings(StrictModel):
         usd_per_m_input: Price of the conductor's own tokens, USD per million.
         usd_per_m_output: Likewise.
         ceiling_usd: Most that the conductor's own calls may cost, where they cost anything.
+        journal: A ``.jsonl`` file that keeps the replies of a server or provider; what it holds is
+            not asked again. Needed where calls cost anything.
         language: How episodes are told, see `LanguageOptions`.
     """
 
@@ -68,6 +70,7 @@ class LLMSettings(StrictModel):
     usd_per_m_input: float = Field(default=0.0, ge=0.0)
     usd_per_m_output: float = Field(default=0.0, ge=0.0)
     ceiling_usd: float | None = Field(default=None, gt=0.0)
+    journal: str | None = None
     language: dict[str, Any] = Field(default_factory=dict)
 
 

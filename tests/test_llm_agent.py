@@ -325,19 +325,30 @@ def test_a_run_of_all_agents_leaves_it_out_without_a_model():
     assert "llm" not in [name for name, _ in jobs]
 
 
-def test_a_served_conductor_is_counted_and_never_passes_its_ceiling(tiny: Path, tmp_path: Path):
+def test_a_served_conductor_never_passes_its_ceiling_and_pays_nothing_twice(
+    tiny: Path, tmp_path: Path
+):
     client = TransformersClient(Endpoint(client="transformers", model=str(tiny)))
-    told: dict[str, Any] = {"engine": "server", "model": "tiny", "decoding": "free"}
-    told |= {"max_new_tokens": 3, "usd_per_m_input": 1.0, "usd_per_m_output": 1.0}
+    told: dict[str, Any] = {"engine": "server", "decoding": "free", "max_new_tokens": 3}
+    told |= {"usd_per_m_input": 1.0, "usd_per_m_output": 1.0}
+
+    def journalled(name: str, ceiling: float, temperature: float = 0.0) -> Episodes:
+        more = {"journal": str(tmp_path / name), "ceiling_usd": ceiling, "base_url": url}
+        agent = conductor(tmp_path, Path("tiny"), temperature=temperature, **told, **more)
+        try:
+            return played(agent, 2)
+        finally:
+            agent.engine.close()
+
     with serving(client, "tiny") as url:
-        for ceiling, held in ((0.05, False), (0.0001, True)):
-            path = tmp_path / f"served-{held}.toml"
-            given = told | {"base_url": url, "ceiling_usd": ceiling}
-            path.write_text("\n".join(f"{k} = {json.dumps(v)}" for k, v in given.items()))
-            if held:
-                with pytest.raises(SpendingCeilingError, match="spending ceiling is reached"):
-                    evaluate("llm", "standard", 1, model=path)
-                continue
-            own = evaluate("llm", "standard", 1, model=path).at[0].own_tokens
-            assert own is not None
-            assert own.tokens_in > 1000
+        for name, temperature in (("calls.jsonl", 0.0), ("samples.jsonl", 1.0)):
+            first = journalled(name, 0.05, temperature)
+            assert first.own_tokens is not None
+            assert first.own_tokens.sum() > 1000
+            kept = (tmp_path / name).read_bytes()
+            again = journalled(name, 0.000_01, temperature)  # not enough for a single call
+            assert again.decisions == first.decisions
+            assert np.array_equal(again.own_tokens, first.own_tokens)
+            assert (tmp_path / name).read_bytes() == kept
+        with pytest.raises(SpendingCeilingError, match="spending ceiling is reached"):
+            journalled("others.jsonl", 0.000_01)

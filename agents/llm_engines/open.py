@@ -62,8 +62,11 @@ def _remote(told: LLMSettings, seed: int) -> LanguageEngine:
             f"model {told.model!r} of a provider has no price: state usd_per_m_input and "
             "usd_per_m_output, USD per million tokens, in the file of settings."
         )
-    if price and told.ceiling_usd is None:
-        raise ConfigError(f"model {told.model!r} costs money: state ceiling_usd, most of it.")
+    if price and (told.ceiling_usd is None or told.journal is None):
+        raise ConfigError(
+            f"model {told.model!r} costs money: state ceiling_usd, most of it, and journal, a "
+            ".jsonl file that keeps its replies, so that a run which is stopped pays nothing twice."
+        )
     if told.engine == "litellm" and told.decoding == "constrained":
         raise ConfigError(
             "decoding 'constrained' needs engine transformers or vllm, or a vLLM server: set "
@@ -91,4 +94,5 @@ def _remote(told: LLMSettings, seed: int) -> LanguageEngine:
         told.ceiling_usd,
         told.batch,
         seed,
+        None if told.journal is None else Path(told.journal).expanduser(),
     )

@@ -1,12 +1,15 @@
 """A model behind a server or a provider: OpenAI's protocol, or whatever LiteLLM knows.
 
 Calls go the way of live workers: limits, retries, deadline, circuit breaker and, where they cost
-money, a ceiling that is never passed. Imported late.
+money, a ceiling that is never passed and a journal, so that nothing is paid twice. Imported late.
 """
 
 import asyncio
 import atexit
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from conductor_gym.agents.llm_engines.protocol import Chat, Reply
@@ -16,20 +19,21 @@ from conductor_gym.live.background import Background
 from conductor_gym.live.breaker import Breaker
 from conductor_gym.live.build import make_client
 from conductor_gym.live.dispatcher import Dispatcher
+from conductor_gym.live.journal import Journal
 from conductor_gym.live.lane import Lane
 from conductor_gym.live.limits import Limits
 from conductor_gym.live.messages import ChatReply, ChatRequest
+from conductor_gym.live.open import NOT_REACHED
 from conductor_gym.live.spending import Spending
 from conductor_gym.live.tokens import bytes_bound
 from conductor_gym.tasks.task import CHARACTERS_PER_TOKEN
-from conductor_gym.types import NANO_USD, Status
+from conductor_gym.types import NANO_USD
 from conductor_gym.workers.endpoint import Endpoint, ProviderLimits
 
 UID = "conductor"
 CONSTRAINED_TOKENS = 96
 _NANO_PER_1000 = 1_000_000
 """nano-USD per 1,000 tokens at one USD per million."""
-_NOT_REACHED = (Status.THROTTLED, Status.UNAVAILABLE, Status.TIMEOUT)
 
 
 class RemoteEngine:
@@ -42,9 +46,12 @@ class RemoteEngine:
         ceiling_usd: Most that all calls of this engine may cost; None where they cost nothing.
         concurrent: Calls at the same time.
         seed: Sent along, for servers that honour it.
+        journal: A ``.jsonl`` file that keeps every reply: a run that was stopped finds them again.
 
     Raises:
-        ConfigError: A missing key, a server that does not answer or does not have the model.
+        ConfigError: A missing key, a server that does not answer or does not have the model, a
+            journal of something else.
+        DataFileError: A journal that cannot be written.
         MissingExtraError: A package of the `live` extra is missing.
     """
 
@@ -56,6 +63,7 @@ class RemoteEngine:
         ceiling_usd: float | None = None,
         concurrent: int = 32,
         seed: int = 0,
+        journal: Path | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._settings = endpoint.settings()
@@ -69,13 +77,26 @@ class RemoteEngine:
             Limits(ProviderLimits(concurrent=concurrent)),
             Breaker(),
         )
+        # A sampled chat that is asked again is a new sample; a likeliest reply is the same one.
+        self._luck = f"seed {seed}" if endpoint.temperature else ""
+        self._asked: Counter[str] = Counter()
+        header = {"conductor": endpoint.model, "usd": [usd_per_m_input, usd_per_m_output]}
+        self._journal = None if journal is None else Journal.open(journal, header, NOT_REACHED)
+        spent = 0 if self._journal is None else self._journal.spent
         ceiling = None if ceiling_usd is None else round(ceiling_usd * NANO_USD)
-        self._dispatcher = Dispatcher({UID: self._lane}, None, Spending(ceiling))
+        self._dispatcher = Dispatcher(
+            {UID: self._lane},
+            self._journal,
+            Spending(ceiling, spent),
+            unanswered={} if self._journal is None else self._journal.unanswered_costs,
+        )
         self._background = Background()
         try:
             self._background.run(self._dispatcher.preflight())
         except BaseException:
             self._background.close()
+            if self._journal is not None:
+                self._journal.close()
             raise
         atexit.register(self.close)
 
@@ -98,7 +119,7 @@ class RemoteEngine:
         ]
         replies = self._background.run(self._ask(requests))
         for reply in replies:
-            if reply.status in _NOT_REACHED:
+            if reply.status in NOT_REACHED:
                 raise WorkersDownError(
                     f"the conductor's model {self._endpoint.model!r} cannot be reached: "
                     f"{reply.status.name.lower()}, {reply.detail}."
@@ -110,13 +131,20 @@ class RemoteEngine:
         if not self._background.closed:
             self._background.run(self._dispatcher.close())
             self._background.close()
+            if self._journal is not None:
+                self._journal.close()
 
     def _request(self, chat: Chat, grammar: Grammar | None, most: int) -> ChatRequest:
         settings: dict[str, Any] = dict(self._settings)
         if grammar is not None:
             settings["structured_outputs"] = {"regex": grammar.regex()}
             most = max(most, CONSTRAINED_TOKENS)
-        return ChatRequest(UID, self._endpoint.model, chat, most, settings, "")
+        request = ChatRequest(UID, self._endpoint.model, chat, most, settings, "", luck=self._luck)
+        if self._luck:
+            before = self._asked[request.key]
+            self._asked[request.key] += 1
+            request = replace(request, attempt=before)
+        return request
 
     async def _ask(self, requests: list[ChatRequest]) -> list[ChatReply]:
         tasks = [asyncio.create_task(self._one(request)) for request in requests]
