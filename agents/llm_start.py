@@ -14,6 +14,7 @@ from conductor_gym.agents.llm_weights import find_base, weights_hash
 from conductor_gym.agents.training import CARD, keeps_random_state
 from conductor_gym.data_files import make_folder, write_beside_and_rename
 from conductor_gym.errors import ConfigError, DataFileError, MissingExtraError, one_line
+from conductor_gym.live.vocabulary import fold_head
 
 try:
     import torch
@@ -122,6 +123,7 @@ def load_start(start: Start, config: LlmConfig, seed: int, writes: bool = True) 
     finally:
         if bar:
             transformers_logging.enable_progress_bar()
+    fold_head(model)
     adapted = start.folder is not None and (start.folder / "adapter_config.json").is_file()
     if config.lora is None:
         if adapted:

@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 from conductor_gym.errors import ConfigError, one_line
 from conductor_gym.live.batching import Room
 from conductor_gym.live.messages import Message
+from conductor_gym.live.vocabulary import fold_head
 
 UNIFORM_BITS = 23
 """Bits of a draw: it stays below 1 when a float32 sum of probabilities scales it."""
@@ -91,6 +92,7 @@ class ChatModel:
             raise ConfigError(f"model {name!r} has no chat template: give one tuned for chat.")
         self.tokenizer = tokenizer
         self.model: Any = model.to(self.device).eval()
+        fold_head(self.model)
         config = model.config.get_text_config()
         self.window = int(config.max_position_embeddings)
         ends: Any = model.generation_config.eos_token_id

@@ -1,0 +1,18 @@
+"""Hidden states into the vocabulary: most of what a small model computes; imported late."""
+
+from typing import Any
+
+
+def fold_head(model: Any) -> None:
+    """Let the last layer of a causal model see all rows as one matrix.
+
+    Of a slice of the hidden states, as `logits_to_keep` makes it, torch multiplies row by row where
+    no gradient is wanted, and copies the layer's weights for each: at 32 rows of SmolLM2-135M seven
+    seconds a token of a CPU, where the rest of the model takes 0.2.
+
+    Args:
+        model: A causal language model of transformers; changed in place.
+    """
+    head: Any = model.get_output_embeddings()
+    if head is not None:
+        head.register_forward_pre_hook(lambda _, states: (states[0].contiguous(), *states[1:]))
