@@ -304,7 +304,7 @@ def test_run_plays_the_conductors_of_the_board_and_tells_their_own_tokens(
     name: str, repository: Path, tmp_path: Path
 ):
     small_llm()
-    model = repository / "leaderboard" / "conductors" / name
+    model = repository / "leaderboard" / "conductors" / name / "seed-0"
     arguments = ["run", "--agent", "llm", "--model", str(model), "--track", "language"]
     arguments += ["--limit", "2", "--assumptions", "mid", "--results", str(tmp_path)]
     done = CliRunner().invoke(app, arguments)

@@ -297,7 +297,7 @@ def test_grpo_takes_a_step_on_workflows_with_the_papers_reward(model: Path, tmp_
 
 
 def test_configurations_say_what_is_wrong_with_them(tmp_path: Path, model: Path) -> None:
-    for name in ("tiny", "smollm2"):
+    for name in ("tiny", "smollm2", "smollm2-shuffled"):
         assert load_llm_config(name).sft is not None
     with pytest.raises(UnknownNameError, match="Did you mean 'tiny'"):
         load_llm_config("tinny")
