@@ -62,7 +62,8 @@ class SftTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthBatches:
         """The order of the episodes."""
         arguments: Any = self.args
-        lengths = [example["length"] for example in train_dataset or self.train_dataset]
+        given: Any = train_dataset if train_dataset is not None else self.train_dataset
+        lengths: list[int] = [example["length"] for example in given]
         devices = self.accelerator.num_processes
         batch = arguments.per_device_train_batch_size * devices  # devices wait for each other
         return LengthBatches(lengths, batch, arguments.seed)

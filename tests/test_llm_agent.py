@@ -333,8 +333,9 @@ def test_a_served_conductor_never_passes_its_ceiling_and_pays_nothing_twice(
     told |= {"usd_per_m_input": 1.0, "usd_per_m_output": 1.0}
 
     def journalled(name: str, ceiling: float, temperature: float = 0.0) -> Episodes:
-        more = {"journal": str(tmp_path / name), "ceiling_usd": ceiling, "base_url": url}
-        agent = conductor(tmp_path, Path("tiny"), temperature=temperature, **told, **more)
+        more: dict[str, Any] = {"journal": str(tmp_path / name), "ceiling_usd": ceiling}
+        more |= told | {"base_url": url}
+        agent = conductor(tmp_path, Path("tiny"), temperature=temperature, **more)
         try:
             return played(agent, 2)
         finally:
@@ -343,12 +344,14 @@ def test_a_served_conductor_never_passes_its_ceiling_and_pays_nothing_twice(
     with serving(client, "tiny") as url:
         for name, temperature in (("calls.jsonl", 0.0), ("samples.jsonl", 1.0)):
             first = journalled(name, 0.05, temperature)
-            assert first.own_tokens is not None
-            assert first.own_tokens.sum() > 1000
+            read = first.own_tokens
+            assert read is not None
+            assert read.sum() > 1000
             kept = (tmp_path / name).read_bytes()
             again = journalled(name, 0.000_01, temperature)  # not enough for a single call
             assert again.decisions == first.decisions
-            assert np.array_equal(again.own_tokens, first.own_tokens)
+            assert again.own_tokens is not None
+            assert np.array_equal(again.own_tokens, read)
             assert (tmp_path / name).read_bytes() == kept
         with pytest.raises(SpendingCeilingError, match="spending ceiling is reached"):
             journalled("others.jsonl", 0.000_01)

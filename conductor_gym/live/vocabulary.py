@@ -15,4 +15,10 @@ def fold_head(model: Any) -> None:
     """
     head: Any = model.get_output_embeddings()
     if head is not None:
-        head.register_forward_pre_hook(lambda _, states: (states[0].contiguous(), *states[1:]))
+        head.register_forward_pre_hook(_as_one_matrix)
+
+
+def _as_one_matrix(head: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What the layer is given, its states without gaps."""
+    del head
+    return given[0].contiguous(), *given[1:]
