@@ -61,9 +61,10 @@ class SftTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthBatches:
         """The order of the episodes."""
+        trainer: Any = self
         arguments: Any = self.args
-        given: Any = train_dataset if train_dataset is not None else self.train_dataset
-        lengths: list[int] = [example["length"] for example in given]
+        examples: Any = trainer.train_dataset if train_dataset is None else train_dataset
+        lengths: list[int] = [example["length"] for example in examples]
         devices = self.accelerator.num_processes
         batch = arguments.per_device_train_batch_size * devices  # devices wait for each other
         return LengthBatches(lengths, batch, arguments.seed)
