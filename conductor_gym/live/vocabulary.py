@@ -7,8 +7,8 @@ def fold_head(model: Any) -> None:
     """Let the last layer of a causal model see all rows as one matrix.
 
     Of a slice of the hidden states, as `logits_to_keep` makes it, torch multiplies row by row where
-    no gradient is wanted, and copies the layer's weights for each: at 32 rows of SmolLM2-135M seven
-    seconds a token of a CPU, where the rest of the model takes 0.2.
+    no gradient is wanted, and copies the layer's weights for each: at 32 rows of SmolLM2-135M 6.7 s
+    a call on a CPU (measured), where the whole model takes 0.6 s without.
 
     Args:
         model: A causal language model of transformers; changed in place.
